@@ -1,0 +1,1 @@
+"""Encoders: from pixels, action units and sound to one token a tick."""

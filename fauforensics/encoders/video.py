@@ -1,0 +1,62 @@
+"""Video encoder of the lite preset: a small picture network per tick, then a look at the neighbouring ticks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fauforensics.encoders.temporal import TemporalBlock
+from fauforensics.norm import GainNorm
+
+
+def _depthwise_separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
+        nn.BatchNorm2d(inputs),
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class LiteVideoEncoder(nn.Module):
+    """Face crops to tokens.
+
+    Args:
+        dim: token width.
+        width: channels after the stem; they double at every halving of the picture.
+        kernel: ticks seen by each of the two temporal blocks.
+    """
+
+    def __init__(self, dim: int, width: int, kernel: int) -> None:
+        super().__init__()
+        self.picture = nn.Sequential(
+            nn.Conv2d(3, width, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            _depthwise_separable(width, 2 * width, 2),
+            _depthwise_separable(2 * width, 2 * width, 1),
+            _depthwise_separable(2 * width, 4 * width, 2),
+            _depthwise_separable(4 * width, 4 * width, 1),
+            _depthwise_separable(4 * width, 8 * width, 2),
+            _depthwise_separable(8 * width, 8 * width, 1),
+        )
+        # 5 x 5 places remain of 80 x 80 pixels. They are projected before they are flattened: a mean would forget
+        # where the mouth is.
+        self.squeeze = nn.Conv2d(8 * width, 32, 1)
+        self.project = nn.Linear(32 * 25, dim)
+        self.time = nn.Sequential(TemporalBlock(dim, kernel), TemporalBlock(dim, kernel))
+        self.norm = GainNorm(dim)
+
+    def per_tick(self, crops: Tensor) -> Tensor:
+        """crops (N, 3, 80, 80) in [-1, 1] to features (N, dim): the expensive part, which knows nothing of time."""
+        features: Tensor = self.project(self.squeeze(self.picture(crops)).flatten(1))
+        return features
+
+    def over_time(self, features: Tensor) -> Tensor:
+        """features (B, T, dim) to tokens (B, T, dim)."""
+        tokens: Tensor = self.norm(self.time(features))
+        return tokens
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """crops (B, T, 3, 80, 80) in [-1, 1] to tokens (B, T, dim)."""
+        return self.over_time(self.per_tick(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]))

@@ -1,0 +1,127 @@
+"""Archive: lists the files of a folder or URL, and hands out their bytes as local files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+
+from schemas.errors import ArchiveError
+from schemas.reasons import Outcome, Reason
+from schemas.tables import LISTING
+from stages.contract import MediaError, table_from_columns
+
+
+class Archive:
+    """Files under one root, named by their path below it."""
+
+    def __init__(self, uri: str) -> None:
+        """uri: a folder or an fsspec URL.
+
+        Raises:
+            ArchiveError: the protocol is unknown, or the folder does not exist.
+        """
+        self.uri = uri
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(uri)
+        except (ValueError, ImportError) as error:
+            raise ArchiveError(f"archive {uri}: {error}") from None
+        self._is_local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+
+    @property
+    def name(self) -> str:
+        """Last part of the root: a title that does not give the machine away."""
+        return PurePosixPath(self._root.rstrip("/")).name or self.uri
+
+    def listing(self, leave_out: Path | None = None) -> pa.Table:
+        """Rows of LISTING for every file, sorted by uri.
+
+        Args:
+            leave_out: a local folder that is skipped: the workspace, when it lies inside the archive.
+
+        Raises:
+            ArchiveError: no such folder, not a folder, or no file in it.
+        """
+        try:
+            found = self._local(leave_out) if self._is_local else self._remote()
+        except FileNotFoundError:
+            raise ArchiveError(f"archive {self.uri}: no such folder; give a folder or URL that exists") from None
+        except OSError as error:
+            raise ArchiveError(f"archive {self.uri}: can't be listed: {error}") from None
+        if not found:
+            raise ArchiveError(f"archive {self.uri}: holds no files; give a folder with videos in it")
+        found.sort()
+        uris, sizes, stamps = zip(*found, strict=True)
+        return table_from_columns({"uri": list(uris), "size_bytes": list(sizes), "stamp": list(stamps)}, LISTING)
+
+    def _local(self, leave_out: Path | None) -> list[tuple[str, int, str]]:
+        root = Path(self._root)
+        if not root.exists():
+            raise FileNotFoundError(root)
+        if not root.is_dir():
+            raise ArchiveError(f"archive {self.uri}: is a file; give the folder that holds it")
+        skipped = leave_out.resolve() if leave_out else None
+        found = []
+        # Links to folders are not followed: they make loops and lead out of the archive.
+        for folder, folders, files in os.walk(root):
+            folders[:] = sorted(f for f in folders if Path(folder, f).resolve() != skipped and f not in {".git", ".dvc"})
+            for name in files:
+                path = Path(folder, name)
+                try:
+                    stat = path.stat()
+                except OSError:
+                    found.append((_printable(path.relative_to(root)), 0, "unreadable"))
+                    continue
+                found.append((_printable(path.relative_to(root)), stat.st_size, str(stat.st_mtime_ns)))
+        return found
+
+    def _remote(self) -> list[tuple[str, int, str]]:
+        details: dict[str, Any] = self._fs.find(self._root, detail=True)
+        prefix = self._root.rstrip("/") + "/"
+        return [
+            (path.removeprefix(prefix), int(info.get("size") or 0), str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or ""))
+            for path, info in details.items()
+            if info["type"] == "file"
+        ]
+
+    @contextlib.contextmanager
+    def open_media(self, uri: str) -> Iterator[Path]:
+        """A local file with the bytes of `uri`; a copy that is deleted afterwards when the archive is remote.
+
+        Raises:
+            MediaError: the file is gone, or may not be read, or lies outside the archive.
+        """
+        if ".." in PurePosixPath(uri).parts:
+            raise MediaError(Reason.READ_FAILED, "a name must not contain '..'", Outcome.FILTERED)
+        if self._is_local:
+            path = Path(self._root, uri)
+            try:
+                with path.open("rb"):
+                    pass
+            except (OSError, ValueError) as error:
+                raise MediaError(Reason.READ_FAILED, _why(error)) from None
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="fauscan-") as folder:
+            # The suffix stays: some demuxers look at it.
+            path = Path(folder, "media" + PurePosixPath(uri).suffix[:16])
+            try:
+                self._fs.get_file(f"{self._root.rstrip('/')}/{uri}", str(path))
+            except (OSError, ValueError) as error:
+                raise MediaError(Reason.READ_FAILED, _why(error)) from None
+            yield path
+
+
+def _printable(path: Path) -> str:
+    """A relative path as text. Bytes that are not UTF-8 become escapes: such a file is listed, and fails with a reason."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,120 @@
+"""Chain: the stages that run over units, what each reads, and what its output depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from fauforensics.checkpoint import read_info
+from pipelines.workspace import Workspace
+from schemas.errors import WorkspaceError
+from schemas.fingerprint import digest, stage_fingerprint
+from schemas.params import PipelineParams
+from schemas.tables import AUDIO, FACES, FAU, FRAMES, LABELS, SCORES, SEGMENTS
+from stages import audio, faces, fau, inventory, label, score, segments
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One table that a stage reads from an earlier one; no columns means all of them."""
+
+    stage: str
+    table: str
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage as the pipeline sees it: its contract, not its code."""
+
+    name: str
+    version: int
+    outputs: Mapping[str, pa.Schema]
+    """Tables that it writes; the first is the main one."""
+    params: Callable[[PipelineParams], dict[str, Any]]
+    reads: tuple[Read, ...] = ()
+    reads_media: bool = False
+    uses_weights: bool = False
+    upstream: tuple[str, ...] = field(default=())
+
+
+def _section(*names: str, without: frozenset[str] = frozenset()) -> Callable[[PipelineParams], dict[str, Any]]:
+    def read(params: PipelineParams) -> dict[str, Any]:
+        return {n: {k: v for k, v in getattr(params, n).model_dump(mode="json").items() if k not in without} for n in names}
+
+    return read
+
+
+_FACE_FACTS = ("content_id", "track", "tick", "box", "sharpness", "yaw_deg", "pitch_deg")
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step("faces", faces.VERSION, {"faces": FACES, "frames": FRAMES}, _section("decode", "faces"), reads_media=True),
+        Step(
+            "fau", fau.VERSION, {"fau": FAU}, _section("fau"),
+            reads=(Read("faces", "faces", ("content_id", "track", "tick", "yaw_deg", "landmarks")),), upstream=("faces",),
+        ),
+        Step("audio", audio.VERSION, {"audio": AUDIO}, _section("audio"), reads_media=True),
+        Step(
+            "score", score.VERSION, {"scores": SCORES},
+            # Where it runs is in the provenance; the name of the weights does not matter, their digest does.
+            _section("score", without=frozenset({"device", "weights"})),
+            reads=(
+                Read("faces", "faces", ("content_id", "track", "tick", "crop")),
+                Read("fau", "fau"),
+                Read("audio", "audio"),
+            ),
+            uses_weights=True, upstream=("faces", "fau", "audio"),
+        ),
+        Step(
+            "label", label.VERSION + 1000 * segments.VERSION, {"labels": LABELS, "segments": SEGMENTS}, _section("label", "segments"),
+            reads=(
+                Read("faces", "frames"),
+                Read("faces", "faces", _FACE_FACTS),
+                Read("audio", "audio", ("content_id", "tick", "reason")),
+                Read("score", "scores"),
+            ),
+            uses_weights=True, upstream=("score",),
+        ),
+    )
+}  # fmt: skip
+
+
+class Fingerprints:
+    """The fingerprint of every step in one workspace, worked out once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._known: dict[str, str] = {}
+        self._weights: str | None = None
+
+    def of(self, name: str) -> str:
+        """Raises CheckpointError when the step needs weights that can't be read."""
+        if name not in self._known:
+            step = STEPS[name]
+            self._known[name] = stage_fingerprint(
+                name,
+                step.version,
+                step.params(self._workspace.params),
+                step.outputs.values(),
+                {u: self.of(u) for u in step.upstream} or {"inventory": digest(inventory.VERSION)},
+                self.weights_sha256() if step.uses_weights else None,
+            )
+        return self._known[name]
+
+    def weights_sha256(self) -> str:
+        if self._weights is None:
+            self._weights = read_info(self._workspace.weights()).sha256
+        return self._weights
+
+
+def step_named(name: str) -> Step:
+    """Raises WorkspaceError for a name that is no step."""
+    try:
+        return STEPS[name]
+    except KeyError:
+        raise WorkspaceError(f"{name!r} is not a step; use one of {', '.join(STEPS)}") from None

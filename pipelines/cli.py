@@ -1,0 +1,182 @@
+"""The command line: `fauscan`. Commands import what they need when they run, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from schemas.errors import FauScanError
+
+if TYPE_CHECKING:
+    from pipelines.workspace import Workspace
+
+app = typer.Typer(
+    name="fauscan",
+    help="Per-frame forgery labels for archives of talking-face videos.\n\n"
+    "Start with: [bold]fauscan run FOLDER --workspace OUT[/bold]. For an archive that grows, make a repository for its labels with "
+    "[bold]fauscan init[/bold] and run [bold]dvc repro[/bold] in it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Folder with params.yaml, data/ and store/.")]
+EngineOption = Annotated[
+    Literal["ray", "local"] | None,
+    typer.Option("--engine", help="ray: a cluster (RAY_ADDRESS) or this machine; local: a process pool. Same bytes. Default: params.yaml."),
+]
+STEPS_PANEL = "One step at a time (what dvc.yaml calls)"
+
+
+@app.command(rich_help_panel="Label an archive")
+def run(
+    archive: Annotated[str, typer.Argument(help="Folder or fsspec URL with the videos.")],
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Folder for the results; made if it does not exist.")],
+    engine: EngineOption = None,
+    params: Annotated[Path | None, typer.Option("--params", help="A params.yaml to use instead of the workspace's own.")] = None,
+) -> None:
+    """Labels an archive from end to end, without git or DVC. Run it again to go on, or to add what is new."""
+    from pipelines.whole import open_for_run, run_all
+
+    run_all(open_for_run(archive, workspace, engine, params))
+
+
+@app.command(rich_help_panel="Label an archive")
+def init(
+    folder: Annotated[Path, typer.Argument(help="New folder for the workspace.")],
+    archive: Annotated[str, typer.Option("--archive", help="Folder or fsspec URL with the videos.")],
+) -> None:
+    """Makes a repository (git and DVC) for one archive's labels. Then: cd FOLDER, dvc repro."""
+    from pipelines.initialise import initialise
+    from pipelines.progress import console
+
+    initialise(folder, archive)
+    console.print(f"{folder} is ready. Next: cd {folder} && dvc repro", highlight=False)
+
+
+@app.command(rich_help_panel="Look at results")
+def show(
+    video: Annotated[str, typer.Argument(help="Path inside the archive, its end (a file name), or a content_id.")],
+    workspace: WorkspaceOption = Path("."),
+) -> None:
+    """Prints one video's fake segments, and its probabilities over time."""
+    from pipelines.view import show_video
+
+    show_video(_open(workspace, None), video)
+
+
+@app.command(rich_help_panel=STEPS_PANEL)
+def inventory(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+    """Lists the archive; reads and probes what is new."""
+    from pipelines.listing import update_inventory
+
+    update_inventory(_open(workspace, engine))
+
+
+@app.command(rich_help_panel=STEPS_PANEL)
+def faces(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+    """Decodes each video once; finds, follows and cuts out faces."""
+    _step(workspace, engine, "faces")
+
+
+@app.command(rich_help_panel=STEPS_PANEL)
+def fau(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+    """Facial action units of every face."""
+    _step(workspace, engine, "fau")
+
+
+@app.command(rich_help_panel=STEPS_PANEL)
+def audio(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+    """Log-mel, loudness and speech activity."""
+    _step(workspace, engine, "audio")
+
+
+@app.command(rich_help_panel=STEPS_PANEL)
+def score(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+    """Runs the network over windows of one second."""
+    _step(workspace, engine, "score")
+
+
+@app.command(rich_help_panel=STEPS_PANEL)
+def label(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+    """Frame labels, segments, failures and provenance."""
+    from pipelines.publish import publish_labels
+    from pipelines.step import run_step
+
+    opened = _open(workspace, engine)
+    publish_labels(opened, run_step(opened, "label"))
+
+
+@app.command(rich_help_panel=STEPS_PANEL)
+def report(workspace: WorkspaceOption = Path(".")) -> None:
+    """The report page and the metrics."""
+    from pipelines.view import write_report
+
+    write_report(_open(workspace, None))
+
+
+@app.command(rich_help_panel="Label an archive")
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Workspace of the demo; made if it does not exist.")] = Path("demo"),
+    archive: Annotated[str | None, typer.Option("--archive", help="Your own folder, instead of the clips that FauScan builds.")] = None,
+) -> None:
+    """Builds a small archive with forged clips, labels it with `dvc repro`, and says where the report is."""
+    from pipelines.demo import run_demo
+
+    run_demo(folder, archive)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        from pipelines.provenance import code_version
+
+        typer.echo(code_version())
+        raise typer.Exit
+
+
+def _open(folder: Path, engine: str | None) -> Workspace:
+    from pipelines.workspace import Workspace
+
+    opened = Workspace.open(folder)
+    if engine is None:
+        return opened
+    return Workspace(opened.root, opened.params.model_copy(update={"engine": opened.params.engine.model_copy(update={"name": engine})}))
+
+
+def _step(folder: Path, engine: str | None, name: str) -> None:
+    from pipelines.step import run_step
+
+    run_step(_open(folder, engine), name)
+
+
+def main() -> None:
+    """Runs the command line: a wrong input is one line on stderr and exit code 1, Ctrl-C is 130."""
+    _guard(app)
+
+
+def _guard(command: Callable[[], None]) -> None:
+    try:
+        command()
+    except FauScanError as error:
+        print(f"fauscan: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("fauscan: stopped; finished units are kept, the same command goes on from there", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    else:
+        return
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

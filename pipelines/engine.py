@@ -1,0 +1,160 @@
+"""Engine: spreads tasks over processes, on a Ray cluster or in a local pool. The only file that imports ray."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+from schemas.errors import FauScanError
+from schemas.params import EngineParams
+
+# Only receipts travel, so the object store can stay small; Ray's default is a third of the memory.
+_OBJECT_STORE_BYTES = 256 * 2**20
+
+
+class Worker(Protocol):
+    """What an engine drives: made once in each process, called once for each task."""
+
+    def __call__(self, task: Any) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+MakeWorker = Callable[[], Worker]
+"""Picklable: it is called in the worker's own process."""
+
+
+def run(tasks: Sequence[Any], make_worker: MakeWorker, params: EngineParams, *, gpus_per_worker: float = 0.0) -> Iterator[Any]:
+    """Results of all tasks, in the order in which they are finished.
+
+    Args:
+        tasks: picklable; nothing is started when there are none.
+        make_worker: builds a worker inside its process.
+        params: which engine, and how many processes.
+        gpus_per_worker: share of a GPU that each worker reserves (Ray only).
+
+    Raises:
+        FauScanError: a process died. What was committed stays; the same command goes on from there.
+    """
+    if not tasks:
+        return
+    workers = min(params.workers or os.cpu_count() or 1, len(tasks))
+    if params.name == "ray":
+        yield from _run_ray(tasks, make_worker, params.workers, gpus_per_worker)
+    else:
+        yield from _run_local(tasks, make_worker, workers)
+
+
+# --- local ---------------------------------------------------------------------------------------------------------
+
+_worker: Worker | None = None
+
+
+def _start_local(make_worker: MakeWorker) -> None:
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
+    _worker = make_worker()
+
+
+def _call_local(task: Any) -> Any:
+    assert _worker is not None
+    return _worker(task)
+
+
+def _run_local(tasks: Sequence[Any], make_worker: MakeWorker, workers: int) -> Iterator[Any]:
+    # A fresh interpreter for each process: forking one that holds torch's threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, context, _start_local, (make_worker,)) as pool:
+        futures = [pool.submit(_call_local, task) for task in tasks]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise FauScanError("a worker process died (out of memory, or a crash in a native decoder); run the same command to go on") from None
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+# --- ray -----------------------------------------------------------------------------------------------------------
+
+
+def _actor(make_worker: MakeWorker) -> type:
+    """An actor class: one worker in one Ray process, one task a block.
+
+    The worker's recipe is part of the class, not a constructor argument: arguments lie in the object store, and an
+    actor that restarts after its arguments were evicted would fail.
+    """
+
+    class UnitActor:
+        def __init__(self) -> None:
+            self._worker = make_worker()
+
+        def __call__(self, block: dict[str, Any]) -> dict[str, list[bytes]]:
+            return {"result": [pickle.dumps(self._worker(pickle.loads(task))) for task in block["task"]]}  # noqa: S301 - our own bytes
+
+    return UnitActor
+
+
+def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus_per_worker: float) -> Iterator[Any]:
+    import ray
+    import ray.data
+
+    _connect()
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    most = max(1, min(workers or cpus, len(tasks)))
+    items = [{"task": pickle.dumps(task)} for task in tasks]
+    with warnings.catch_warnings():
+        # max_restarts has no other way in yet; Ray warns of the way that it will have.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        results = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+            _actor(make_worker),
+            batch_size=None,  # a block is a task; splitting blocks can deadlock an actor pool that holds every CPU
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+            num_cpus=1,
+            num_gpus=gpus_per_worker or None,
+            max_restarts=-1,
+            max_task_retries=1,  # without it a task that kills its process is tried for ever
+        )
+    try:
+        for row in results.iter_rows():
+            yield pickle.loads(row["result"])  # noqa: S301 - our own bytes
+    except ray.exceptions.RayActorError as error:
+        raise FauScanError(f"a Ray worker died ({' '.join(str(error).split())[:200]}); run the same command to go on") from None
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        while cause is not None and not isinstance(cause, FauScanError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise (cause if isinstance(cause, FauScanError) else error) from None
+
+
+@functools.cache
+def _connect() -> None:
+    """Joins the cluster that RAY_ADDRESS names, or starts one here; once for each process."""
+    import ray
+    from ray.data import DataContext
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, RuntimeError) as error:
+            raise FauScanError(f"RAY_ADDRESS is {address!r}: {' '.join(str(error).split())[:200]}; start the cluster or unset it") from None
+    else:
+        ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    for name in ("ray.data", "ray.data._internal"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,55 @@
+"""Provenance: which model, backends, parameters and code made a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+from fauforensics.checkpoint import CheckpointInfo
+from schemas.fingerprint import digest
+from schemas.params import PipelineParams
+from schemas.tables import LABELS, table_version
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """One row of PROVENANCE."""
+
+    provenance_id: str
+    preset: str
+    weights_sha256: str
+    fau_backend: str
+    face_backend: str
+    params_digest: str
+    schema_version: int
+    code_version: str
+    device_class: str
+
+    @classmethod
+    def of(cls, params: PipelineParams, info: CheckpointInfo, device_class: str, fingerprint: str) -> Provenance:
+        """fingerprint: of the label step; it stands for the parameters of every step before it."""
+        facts = {
+            "preset": info.config.preset,
+            "weights_sha256": info.sha256,
+            "fau_backend": params.fau.backend,
+            "face_backend": params.faces.backend,
+            "params_digest": fingerprint,
+            "schema_version": table_version(LABELS),
+            "code_version": code_version(),
+            "device_class": device_class,
+        }
+        return cls(provenance_id=digest(facts)[:16], **facts)  # type: ignore[arg-type]
+
+    def as_notes(self) -> dict[str, str]:
+        """For a receipt."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_notes(cls, notes: Mapping[str, str]) -> Provenance:
+        return cls(**{**notes, "schema_version": int(notes["schema_version"])})  # type: ignore[arg-type]
+
+
+def code_version() -> str:
+    """The installed version of FauScan."""
+    return version("fauscan")

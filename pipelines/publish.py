@@ -1,0 +1,74 @@
+"""Publish: turns finished units into the workspace's public tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute
+
+from pipelines.listing import read_inventory
+from pipelines.parquet import write_if_changed
+from pipelines.provenance import Provenance
+from pipelines.step import UNIT_STEPS, receipts_of
+from pipelines.store import Receipt
+from pipelines.workspace import Workspace
+from schemas.reasons import Outcome
+from schemas.tables import FAILURES, LABELS, PROVENANCE, SEGMENTS
+from stages.contract import concat, table_from_columns
+
+
+def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
+    """Writes `data/labels/`, `segments.parquet`, `provenance.parquet` and `failures.parquet`; touches only what changed.
+
+    Videos that are no longer in the inventory leave the tables; their units stay in the store.
+    """
+    store = workspace.store()
+    present = pa.array(sorted(set(read_inventory(workspace.inventory)["content_id"].drop_nulls())))
+    segments, provenance, wanted = [], {}, set()
+    for receipt in receipts:
+        labels = _only(store.read("label", receipt.unit_key, "labels"), present)
+        path = workspace.labels / f"{receipt.unit}.parquet"
+        wanted.add(path.name)
+        write_if_changed(labels.cast(LABELS), path)
+        segments.append(_only(store.read("label", receipt.unit_key, "segments"), present))
+        facts = Provenance.from_notes(receipt.notes)
+        provenance[facts.provenance_id] = facts
+    for stale in workspace.labels.glob("*.parquet"):
+        if stale.name not in wanted:
+            stale.unlink()
+    write_if_changed(concat(segments, SEGMENTS).sort_by([("content_id", "ascending"), ("modality", "ascending"), ("start_s", "ascending")]), workspace.data / "segments.parquet")
+    rows = [provenance[key] for key in sorted(provenance)]
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in PROVENANCE.names}
+    write_if_changed(table_from_columns(columns, PROVENANCE), workspace.data / "provenance.parquet")
+    write_if_changed(failures(workspace), workspace.data / "failures.parquet")
+
+
+def failures(workspace: Workspace) -> pa.Table:
+    """Rows of FAILURES from the inventory and from the receipts of every step, sorted."""
+    inventory = read_inventory(workspace.inventory)
+    rows: list[dict[str, Any]] = [
+        {**{n: r[n] for n in ("content_id", "uri", "reason", "outcome", "detail")}, "stage": "inventory", "frame_from": None, "frame_to": None, "attempt": 1}
+        for r in inventory.filter((pl.col("outcome") != Outcome.DONE.value) | pl.col("reason").is_not_null()).to_dicts()
+    ]
+    present = set(inventory["content_id"].drop_nulls())
+    for step in UNIT_STEPS:
+        for receipt in receipts_of(workspace, step):
+            rows += [f for f in receipt.failures if f["content_id"] in present]
+    rows.sort(key=lambda r: (r["uri"], r["stage"], r["reason"], -1 if r["frame_from"] is None else r["frame_from"]))
+    return table_from_columns({name: [row[name] for row in rows] for name in FAILURES.names}, FAILURES)
+
+
+def read_labels(workspace: Workspace) -> pl.DataFrame:
+    """All label rows, sorted as in the files; empty when nothing was labelled."""
+    files = sorted(workspace.labels.glob("*.parquet"))
+    if not files:
+        empty = pl.from_arrow(LABELS.empty_table())
+        assert isinstance(empty, pl.DataFrame)
+        return empty
+    return pl.concat([pl.read_parquet(file) for file in files])
+
+
+def _only(table: pa.Table, content_ids: pa.Array) -> pa.Table:
+    return table.filter(pa.compute.is_in(table["content_id"], value_set=content_ids))

@@ -1,0 +1,152 @@
+"""Store: heavy data by unit key, and the receipts that say which of it counts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.parquet import sha256, to_bytes
+from schemas.errors import WorkspaceError
+from schemas.reasons import Failure, Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One table of a unit."""
+
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Says that a unit's output is complete. Written last; nothing without a receipt is ever read.
+
+    Holds no clock and no host name: the same work gives the same receipt.
+    """
+
+    stage: str
+    unit: str
+    unit_key: str
+    fingerprint: str
+    outcomes: dict[str, str]
+    failures: list[dict[str, Any]]
+    tables: dict[str, Blob]
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Receipt:
+        raw = json.loads(data)
+        raw["tables"] = {name: Blob(**blob) for name, blob in raw["tables"].items()}
+        return cls(**raw)
+
+
+class Store:
+    """`<uri>/<stage>/<2 hex>/<unit key>/<table>.parquet` and `receipt.json` beside them, on any fsspec file system."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._fs, self._root = fsspec.core.url_to_fs(uri)
+        self._is_local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+
+    def receipt(self, stage: str, unit_key: str) -> Receipt | None:
+        """The receipt of a finished unit, or None. A damaged receipt is none."""
+        try:
+            return Receipt.from_json(self._fs.cat_file(self._path(stage, unit_key, "receipt.json")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError):
+            return None
+
+    def read(self, stage: str, unit_key: str, table: str, columns: list[str] | None = None) -> pa.Table:
+        """A table of a finished unit.
+
+        Raises:
+            WorkspaceError: the unit has no such table, or its file is damaged.
+        """
+        path = self._path(stage, unit_key, f"{table}.parquet")
+        try:
+            return pq.read_table(io.BytesIO(self._fs.cat_file(path)), columns=columns)
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise WorkspaceError(f"{path}: missing or damaged although its receipt exists ({error}); delete its folder and run again") from None
+
+    def commit(
+        self,
+        stage: str,
+        unit: str,
+        unit_key: str,
+        fingerprint: str,
+        outcomes: Mapping[str, Outcome],
+        failures: list[Failure],
+        tables: Mapping[str, pa.Table],
+        notes: Mapping[str, str],
+    ) -> Receipt:
+        """Writes the tables, then the receipt. A process killed in between leaves nothing that counts."""
+        blobs = {}
+        for name, table in sorted(tables.items()):
+            data = to_bytes(table)
+            self._put(self._path(stage, unit_key, f"{name}.parquet"), data)
+            blobs[name] = Blob(table.num_rows, len(data), sha256(data))
+        receipt = Receipt(
+            stage=stage,
+            unit=unit,
+            unit_key=unit_key,
+            fingerprint=fingerprint,
+            outcomes={content_id: outcome.value for content_id, outcome in sorted(outcomes.items())},
+            failures=[asdict(f) for f in failures],
+            tables=blobs,
+            notes=dict(notes),
+        )
+        self._put(self._path(stage, unit_key, "receipt.json"), receipt.to_json())
+        return receipt
+
+    def read_ledger(self, name: str, schema: pa.Schema) -> pa.Table:
+        """One of the store's own small tables; empty when it was never written."""
+        try:
+            return pq.read_table(io.BytesIO(self._fs.cat_file(f"{self._root}/{name}.parquet"))).cast(schema)
+        except FileNotFoundError:
+            return schema.empty_table()
+
+    def write_ledger(self, name: str, table: pa.Table) -> None:
+        """Replaces one of the store's own small tables."""
+        self._put(f"{self._root}/{name}.parquet", to_bytes(table))
+
+    def _path(self, stage: str, unit_key: str, file: str) -> str:
+        return f"{self._root}/{stage}/{unit_key[:2]}/{unit_key}/{file}"
+
+    def _put(self, path: str, data: bytes) -> None:
+        if not self._is_local:
+            self._fs.pipe_file(path, data)  # object stores show an object only when it is whole
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".tmp-{uuid.uuid4().hex}")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename itself must survive a power cut before the receipt is written
+        finally:
+            os.close(folder)
+
+
+def failure_of(raw: Mapping[str, Any]) -> Failure:
+    """A `Failure` from a receipt."""
+    return Failure(**{**raw, "reason": Reason(raw["reason"]), "outcome": Outcome(raw["outcome"])})

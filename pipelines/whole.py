@@ -1,0 +1,61 @@
+"""Whole: the chain from archive to report in one go, without DVC. The same functions, the same outputs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipelines.chain import Fingerprints
+from pipelines.listing import update_inventory
+from pipelines.params_file import render
+from pipelines.parquet import write_bytes_if_changed
+from pipelines.publish import publish_labels
+from pipelines.step import UNIT_STEPS, run_step
+from pipelines.view import print_verdicts, write_report
+from pipelines.workspace import Workspace
+from schemas import params as params_module
+from schemas.errors import WorkspaceError
+from schemas.params import PipelineParams
+
+
+def open_for_run(archive: str, folder: Path, engine: str | None, params_file: Path | None) -> Workspace:
+    """The workspace for `fauscan run`; its parameters are written down beside its results.
+
+    Args:
+        archive: folder or URL.
+        folder: the workspace; made here once the archive is known to exist.
+        engine: overrides the parameters.
+        params_file: parameters to use instead of the workspace's own, or the defaults.
+
+    Raises:
+        ParamsError, ArchiveError: wrong input; nothing was made.
+        WorkspaceError: the folder holds the labels of another archive.
+    """
+    own = folder / "params.yaml"
+    source = params_file or (own if own.is_file() else None)
+    params = params_module.load(source) if source else PipelineParams()
+    uri = archive if "://" in archive else str(Path(os.path.expanduser(archive)).absolute())
+    if own.is_file():
+        before = params_module.load(own).archive.uri
+        if before is not None and Workspace(folder, params)._absolute(before) != uri:
+            raise WorkspaceError(f"{folder}: holds the labels of {before}; give another --workspace for {archive}")
+    update = {"archive": params.archive.model_copy(update={"uri": uri})}
+    if engine is not None:
+        update["engine"] = params.engine.model_copy(update={"name": engine})
+    workspace = Workspace(folder, params.model_copy(update=update))
+    workspace.archive().listing(leave_out=workspace.root)
+    Fingerprints(workspace).of("label")
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    kept = workspace.params.model_copy(update={"engine": params.engine})  # --engine is for this run only
+    write_bytes_if_changed(render(kept).encode(), own)
+    return workspace
+
+
+def run_all(workspace: Workspace) -> None:
+    """Every step in order. Raises what the steps raise; what was finished before stays."""
+    update_inventory(workspace)
+    for name in UNIT_STEPS:
+        receipts = run_step(workspace, name)
+    publish_labels(workspace, receipts)
+    write_report(workspace)
+    print_verdicts(workspace)

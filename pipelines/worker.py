@@ -1,0 +1,135 @@
+"""Worker: one process's share of a step. Holds the models, takes units, commits their output, answers with receipts."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.archive import Archive
+from pipelines.chain import STEPS
+from pipelines.provenance import Provenance
+from pipelines.store import Receipt, Store
+from schemas.params import PipelineParams
+from schemas.reasons import Outcome
+from schemas.tables import INVENTORY
+from stages.contract import StageResult
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTask:
+    """One unit of one step."""
+
+    unit: str
+    unit_key: str
+    videos: list[dict[str, Any]]
+    """Rows of INVENTORY, one for each distinct content_id."""
+    upstream_keys: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What travels back to the driver: about 200 bytes a video, never pixels."""
+
+    receipt: Receipt
+    frames: int
+    seconds: float
+
+
+def quiet_process() -> None:
+    """One thread and no chatter: the same in every engine, so that the bytes are the same too."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
+        os.environ[name] = "1"
+    import av.logging
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    av.logging.set_level(None)
+
+
+class StepWorker:
+    """Runs one step over units."""
+
+    def __init__(self, step: str, params: PipelineParams, archive_uri: str, store_uri: str, weights: Path, fingerprint: str) -> None:
+        quiet_process()
+        self._step = STEPS[step]
+        self._params = params
+        self._archive = Archive(archive_uri)
+        self._store = Store(store_uri)
+        self._fingerprint = fingerprint
+        self._weights = weights
+        self._stage = self._build()
+
+    def __call__(self, task: UnitTask) -> Done:
+        started = time.monotonic()
+        inputs = [
+            self._store.read(read.stage, task.upstream_keys[read.stage], read.table, list(read.columns) if read.columns else None)
+            for read in self._step.reads
+        ]
+        result, notes = self._run(task, inputs)
+        outcomes = {v["content_id"]: result.outcomes.get(v["content_id"], Outcome.FILTERED) for v in task.videos}
+        main = next(iter(self._step.outputs))
+        receipt = self._store.commit(
+            self._step.name, task.unit, task.unit_key, self._fingerprint, outcomes, result.failures, {main: result.rows, **result.side}, notes
+        )
+        return Done(receipt, result.frames_seen, time.monotonic() - started)
+
+    def close(self) -> None:
+        close = getattr(self._stage, "close", None)
+        if close is not None:
+            close()
+
+    def _build(self) -> Any:
+        p = self._params
+        match self._step.name:
+            case "faces":
+                from stages.faces import Faces
+
+                return Faces(p.decode, p.faces)
+            case "audio":
+                from stages.audio import Audio
+
+                return Audio(p.audio)
+            case "score":
+                from stages.score import Score
+
+                return Score(p.score, self._weights, p.fau.backend)
+            case _:
+                return None
+
+    def _run(self, task: UnitTask, inputs: list[pa.Table]) -> tuple[StageResult, dict[str, str]]:
+        if self._step.reads_media:
+            videos = pa.Table.from_pylist(task.videos, INVENTORY)
+            return self._stage(videos, self._archive.open_media), {}
+        match self._step.name:
+            case "fau":
+                from stages import fau
+
+                return fau.run(inputs[0], self._params.fau), {}
+            case "score":
+                return self._stage(*inputs), {"device_class": self._stage.device}
+            case _:
+                return self._label(task, inputs)
+
+    def _label(self, task: UnitTask, inputs: list[pa.Table]) -> tuple[StageResult, dict[str, str]]:
+        import polars as pl
+
+        from fauforensics.checkpoint import read_info
+        from stages import segments
+        from stages.label import Label
+
+        scored = self._store.receipt("score", task.upstream_keys["score"])
+        info = read_info(self._weights)
+        provenance = Provenance.of(self._params, info, scored.notes["device_class"] if scored else "cpu", self._fingerprint)
+        label = Label(self._params.label, info.calibration, provenance.provenance_id)
+        result = label(*inputs)
+        labels = pl.from_arrow(result.rows)
+        assert isinstance(labels, pl.DataFrame)
+        result.side["segments"] = segments.run(labels, self._params.segments, label.fake_above, label.real_below).rows
+        return result, provenance.as_notes()

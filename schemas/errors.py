@@ -1,0 +1,23 @@
+"""Errors that end a command with one line, for a person to act on."""
+
+from __future__ import annotations
+
+
+class FauScanError(Exception):
+    """Wrong input or set-up. The message is one line: where, what it is, what would be right."""
+
+
+class ParamsError(FauScanError):
+    """A parameter is unknown, missing or out of range."""
+
+
+class ArchiveError(FauScanError):
+    """The archive can't be listed, or holds nothing to label."""
+
+
+class WorkspaceError(FauScanError):
+    """A folder is not a workspace, or a step was asked for before the one it needs."""
+
+
+class CheckpointError(FauScanError):
+    """A weights file is missing, damaged, or made for something else."""

@@ -1,0 +1,194 @@
+"""Parameters of every stage, as frozen models that forbid unknown keys."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import ParamsError
+
+
+class Params(BaseModel):
+    """Base of all parameter models: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ArchiveParams(Params):
+    """Where the videos are."""
+
+    uri: str | None = Field(None, description="Folder or fsspec URL of the archive; `fauscan init` and `fauscan run` fill it in.")
+
+
+class StoreParams(Params):
+    """Where heavy data goes."""
+
+    uri: str = Field("store", min_length=1, description="Folder (relative to the workspace) or fsspec URL.")
+
+
+class UnitParams(Params):
+    """How videos are packed into units of work. Existing units are never regrouped."""
+
+    minutes: float = Field(2.0, gt=0, description="A unit is closed when it holds this much video.")
+    max_videos: int = Field(64, ge=1, description="A unit is closed when it holds this many videos.")
+
+
+class EngineParams(Params):
+    """Who does the work. Nothing here changes a byte of the output."""
+
+    name: Literal["ray", "local"] = Field("ray", description="`ray` (joins RAY_ADDRESS or starts locally) or `local` (process pool).")
+    workers: int = Field(0, ge=0, description="Processes at once; 0 takes the number of CPUs.")
+    gpus_per_worker: float = Field(0.0, ge=0, description="Share of a GPU that each `score` worker reserves on a Ray cluster.")
+
+
+class DecodeParams(Params):
+    """How video is decoded."""
+
+    max_pixels: int = Field(8192 * 4320, ge=1, description="Larger pictures are refused (too_large).")
+    max_frames: int = Field(2_000_000, ge=1, description="Frames after this one are refused (too_large).")
+
+
+class FaceParams(Params):
+    """Face detection, tracking and cropping."""
+
+    backend: Literal["mesh"] = "mesh"
+    detect_every_ticks: int = Field(5, ge=1, description="Run the detector on every k-th tick; the mesh tracks in between.")
+    min_detection_score: float = Field(0.5, gt=0, lt=1, description="Detections below are ignored.")
+    min_presence: float = Field(0.5, gt=0, lt=1, description="The mesh must be this sure that it sees a face.")
+    min_face_px: int = Field(24, ge=8, description="Smaller faces are ignored.")
+    max_faces: int = Field(8, ge=1, le=64, description="Tracks alive at once.")
+    max_gap_ticks: int = Field(25, ge=0, description="A face that returns within this time keeps its track.")
+    min_track_ticks: int = Field(5, ge=1, description="Shorter tracks are flicker and are dropped.")
+    cut_threshold: float = Field(0.5, gt=0, le=1, description="Histogram distance between neighbouring ticks that means a shot cut.")
+    crop_px: int = Field(160, ge=112, le=512)
+    crop_format: Literal["jpeg", "png"] = "jpeg"
+    jpeg_quality: int = Field(92, ge=50, le=100)
+
+
+class FauParams(Params):
+    """Facial action units."""
+
+    backend: Literal["mesh"] = "mesh"
+    neutral_max_yaw_deg: float = Field(30.0, gt=0, le=90, description="Ticks turned further away do not count for the neutral face.")
+
+
+class AudioParams(Params):
+    """Sound: log-mel, loudness, speech activity."""
+
+    speech_floor_db: float = Field(12.0, gt=0, description="Speech is this much louder than the track's noise floor.")
+
+
+class ScoreParams(Params):
+    """The network."""
+
+    preset: Literal["lite"] = "lite"
+    weights: str = Field("models/lite.safetensors", min_length=1, description="Checkpoint, relative to the workspace.")
+    stride_ticks: int = Field(5, ge=1, le=25, description="Distance between windows of 25 ticks.")
+    min_face_ticks: int = Field(20, ge=1, le=25, description="A window with fewer ticks that show the face is not scored.")
+    min_audio_ticks: int = Field(20, ge=1, le=25, description="A window with fewer ticks of sound is judged by sight alone.")
+    silence_dbfs: float = Field(-55.0, lt=0, description="A window whose loudest tick is below this has silent_audio.")
+    batch_windows: int = Field(256, ge=1, description="Windows, of any videos of the unit, in one forward pass.")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="`auto`: bfloat16 on CUDA, float32 on CPU.")
+
+
+class LabelParams(Params):
+    """From window scores to frame labels."""
+
+    smooth_ticks: int = Field(5, ge=1, description="Width of the moving average over ticks.")
+    fake_above: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="Enter `fake`; null: the checkpoint's own threshold.")
+    real_below: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="Below is `real`; null: the checkpoint's own threshold.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LabelParams:
+        if self.fake_above is not None and self.real_below is not None and self.real_below > self.fake_above:
+            raise ValueError(f"real_below ({self.real_below}) must not be above fake_above ({self.fake_above})")
+        return self
+
+
+class SegmentParams(Params):
+    """From frame labels to spans."""
+
+    max_gap_ms: int = Field(200, ge=0, description="Interruptions up to this long are bridged.")
+    min_length_ms: int = Field(200, ge=0, description="Shorter spans are dropped.")
+
+
+class ReportParams(Params):
+    """The report page."""
+
+    max_timelines: int = Field(500, ge=1, description="Videos that get a timeline; the most suspicious first.")
+    thumbnails: int = Field(4, ge=0, le=12, description="Strongest frames shown for each video.")
+
+
+class PipelineParams(Params):
+    """All of `params.yaml`."""
+
+    archive: ArchiveParams = ArchiveParams()
+    store: StoreParams = StoreParams()
+    units: UnitParams = UnitParams()
+    engine: EngineParams = EngineParams()
+    decode: DecodeParams = DecodeParams()
+    faces: FaceParams = FaceParams()
+    fau: FauParams = FauParams()
+    audio: AudioParams = AudioParams()
+    score: ScoreParams = ScoreParams()
+    label: LabelParams = LabelParams()
+    segments: SegmentParams = SegmentParams()
+    report: ReportParams = ReportParams()
+
+
+def load(path: Path) -> PipelineParams:
+    """Reads `params.yaml`.
+
+    Raises:
+        ParamsError: the file is missing, not YAML, or a key is unknown or out of range; the message names the key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; `fauscan init DIR --archive URI` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path}: can't be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise ParamsError(f"{path}: must be a mapping of sections ({', '.join(PipelineParams.model_fields)})")
+    return validate(raw, str(path))
+
+
+def validate(raw: dict[str, Any], source: str) -> PipelineParams:
+    """Checks a mapping against the models; `source` names where it came from in the message."""
+    try:
+        return PipelineParams.model_validate(raw)
+    except ValidationError as error:
+        raise ParamsError(f"{source}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        *parents, key = [str(part) for part in problem["loc"]] or [""]
+        name = ".".join([*parents, key]).strip(".")
+        if problem["type"] == "extra_forbidden":
+            known = list(_fields_at(parents))
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {'.'.join([*parents, close[0]])}?" if close else f"known: {', '.join(known)}"
+            lines.append(f"{name} is not a parameter; {hint}")
+        else:
+            lines.append(f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
+    return " | ".join(lines)
+
+
+def _fields_at(parents: list[str]) -> dict[str, Any]:
+    model: type[BaseModel] = PipelineParams
+    for parent in parents:
+        annotation = model.model_fields[parent].annotation
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        model = annotation
+    return dict(model.model_fields)

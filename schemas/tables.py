@@ -1,0 +1,188 @@
+"""Arrow schemas of every table, each with a name and a version in its metadata."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from schemas.au import AU_NAMES
+from schemas.timebase import HOPS_PER_TICK, WINDOW_TICKS
+
+NUM_LANDMARKS = 468
+NUM_MELS = 80
+TICK_MELS = HOPS_PER_TICK * NUM_MELS
+
+
+def _schema(name: str, version: int, *fields: tuple[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([pa.field(n, t) for n, t in fields], {"fauscan.table": name, "fauscan.version": str(version)})
+
+
+def table_name(schema: pa.Schema) -> str:
+    """The table's name, as in its file's metadata."""
+    return schema.metadata[b"fauscan.table"].decode()
+
+
+def table_version(schema: pa.Schema) -> int:
+    """The schema version; part of every fingerprint."""
+    return int(schema.metadata[b"fauscan.version"])
+
+
+_ID = pa.string()
+_BOX = pa.list_(pa.float32(), 4)
+
+LISTING = _schema(
+    "listing", 1,
+    ("uri", pa.string()),  # relative to the archive root, '/' between parts
+    ("size_bytes", pa.int64()),
+    ("stamp", pa.string()),  # mtime or etag: tells a replaced file, never leaves the cache
+)  # fmt: skip
+
+INVENTORY = _schema(
+    "inventory", 1,
+    ("content_id", _ID),  # BLAKE2b-128 of the bytes; null where the file can't be read
+    ("uri", pa.string()),
+    ("size_bytes", pa.int64()),
+    ("unit", pa.string()),  # null for files that no later stage touches
+    ("outcome", pa.string()),
+    ("reason", pa.string()),
+    ("detail", pa.string()),
+    ("container", pa.string()),
+    ("video_codec", pa.string()),
+    ("width", pa.int32()),  # of the coded picture, before rotation
+    ("height", pa.int32()),
+    ("rotation_deg", pa.int16()),  # counter-clockwise turn that makes the picture upright
+    ("frame_rate", pa.float64()),  # mean over the packets' timestamps
+    ("is_vfr", pa.bool_()),
+    ("num_packets", pa.int64()),
+    ("origin_us", pa.int64()),  # start of the common timeline, in the container's time
+    ("duration_us", pa.int64()),  # from the first to the end of the last video packet
+    ("has_audio", pa.bool_()),
+    ("audio_codec", pa.string()),
+    ("audio_rate_hz", pa.int32()),
+    ("audio_channels", pa.int16()),
+    ("audio_start_us", pa.int64()),  # on the common timeline
+    ("audio_end_us", pa.int64()),
+)  # fmt: skip
+
+FRAMES = _schema(
+    "frames", 1,
+    ("content_id", _ID),
+    ("frame_index", pa.int32()),
+    ("pts_us", pa.int64()),
+    ("tick", pa.int32()),
+    ("reason", pa.string()),  # why this frame must not be labelled, null for a good one
+)  # fmt: skip
+
+FACES = _schema(
+    "faces", 1,
+    ("content_id", _ID),
+    ("track", pa.int16()),
+    ("tick", pa.int32()),
+    ("frame_index", pa.int32()),
+    ("pts_us", pa.int64()),
+    ("box", _BOX),  # left, top, right, bottom in pixels of the upright picture
+    ("landmarks", pa.list_(pa.float16(), NUM_LANDMARKS * 3)),  # x, y, z from the box centre, in box sides
+    ("pitch_deg", pa.float32()),
+    ("yaw_deg", pa.float32()),
+    ("roll_deg", pa.float32()),
+    ("sharpness", pa.float32()),  # variance of the Laplacian of the crop's luma
+    ("presence", pa.float32()),  # the mesh network's own probability that this is a face
+    ("crop", pa.binary()),  # JPEG or PNG, crop_px square
+)  # fmt: skip
+
+FAU = _schema(
+    "fau", 1,
+    ("content_id", _ID),
+    ("track", pa.int16()),
+    ("tick", pa.int32()),
+    *((au, pa.float32()) for au in AU_NAMES),
+)  # fmt: skip
+
+AUDIO = _schema(
+    "audio", 1,
+    ("content_id", _ID),
+    ("tick", pa.int32()),
+    ("power_db", pa.list_(pa.float32(), TICK_MELS)),  # 4 hops x 80 mels, 10 log10 of the mel power
+    ("loudness_dbfs", pa.float32()),
+    ("speech", pa.bool_()),
+    ("reason", pa.string()),  # why power_db is null
+)  # fmt: skip
+
+SCORES = _schema(
+    "scores", 1,
+    ("content_id", _ID),
+    ("track", pa.int16()),  # null: an audio window, which every track shares
+    ("start_tick", pa.int32()),
+    ("logit_total", pa.float32()),  # fake minus real
+    ("logit_audio", pa.float32()),
+    ("logit_visual", pa.float32()),
+    ("evidence_total", pa.list_(pa.float32(), WINDOW_TICKS)),  # sums to the logit
+    ("evidence_audio", pa.list_(pa.float32(), WINDOW_TICKS)),
+    ("evidence_visual", pa.list_(pa.float32(), WINDOW_TICKS)),
+    ("reason", pa.string()),  # why logit_total or logit_audio is null
+)  # fmt: skip
+
+LABELS = _schema(
+    "labels", 1,
+    ("content_id", _ID),
+    ("track", pa.int16()),
+    ("frame_index", pa.int32()),
+    ("pts_us", pa.int64()),
+    ("box", _BOX),
+    ("quality", pa.float16()),
+    ("p_total", pa.float16()),
+    ("p_audio", pa.float16()),
+    ("p_visual", pa.float16()),
+    ("evidence", pa.float16()),
+    ("label", pa.string()),
+    ("basis", pa.string()),
+    ("reason", pa.string()),
+    ("n_windows", pa.int16()),
+    ("provenance_id", pa.string()),
+)  # fmt: skip
+
+SEGMENTS = _schema(
+    "segments", 1,
+    ("content_id", _ID),
+    ("track", pa.int16()),  # null for audio
+    ("modality", pa.string()),  # total, audio, visual
+    ("start_s", pa.float64()),
+    ("end_s", pa.float64()),
+    ("score", pa.float32()),
+    ("provenance_id", pa.string()),
+)  # fmt: skip
+
+FAILURES = _schema(
+    "failures", 1,
+    ("content_id", _ID),
+    ("uri", pa.string()),
+    ("stage", pa.string()),
+    ("reason", pa.string()),
+    ("outcome", pa.string()),
+    ("detail", pa.string()),
+    ("frame_from", pa.int32()),
+    ("frame_to", pa.int32()),
+    ("attempt", pa.int16()),
+)  # fmt: skip
+
+MANIFEST = _schema(
+    "manifest", 1,
+    ("unit", pa.string()),
+    ("unit_key", pa.string()),
+    ("content_id", _ID),
+    ("outcome", pa.string()),
+    ("num_rows", pa.int64()),  # of the whole unit's main table
+    ("sha256", pa.string()),  # of the unit's main table
+)  # fmt: skip
+
+PROVENANCE = _schema(
+    "provenance", 1,
+    ("provenance_id", pa.string()),
+    ("preset", pa.string()),
+    ("weights_sha256", pa.string()),
+    ("fau_backend", pa.string()),
+    ("face_backend", pa.string()),
+    ("params_digest", pa.string()),
+    ("schema_version", pa.int32()),
+    ("code_version", pa.string()),
+    ("device_class", pa.string()),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Finding, following and cutting out faces: the parts of the `faces` stage."""

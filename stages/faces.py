@@ -1,0 +1,200 @@
+"""Faces: decodes a video once, follows every face on the 25 Hz clock, and keeps its mesh, pose and an aligned crop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from schemas.params import DecodeParams, FaceParams
+from schemas.reasons import Failure, Outcome, Reason
+from schemas.tables import FACES, FRAMES, INVENTORY, NUM_LANDMARKS
+from schemas.timebase import tick_of
+from stages.contract import MediaError, OpenMedia, StageResult, concat, table_from_columns
+from stages.decoding import Damage, VideoFrame, scan_video
+from stages.face.crop import cut_out, sharpness
+from stages.face.detector import FaceDetector
+from stages.face.eyes import EyeRefiner
+from stages.face.mesh import FaceMesh
+from stages.face.pose import pose_degrees
+from stages.face.tracker import FaceObservation, FaceTracker
+from stages.sampling import nearest_frames
+
+INPUT, OUTPUT, VERSION = INVENTORY, FACES, 1
+SIDE = {"frames": FRAMES}
+
+
+class Faces:
+    """Holds the detector and the mesh network for many videos.
+
+    The main table has one row per (video, track, tick); the side table `frames` one per decoded frame.
+    """
+
+    def __init__(self, decode: DecodeParams, faces: FaceParams) -> None:
+        self._decode, self._params = decode, faces
+        self._detector = FaceDetector(faces.min_detection_score)
+        self._mesh = FaceMesh()
+        self._refine_eyes = EyeRefiner()
+
+    def __call__(self, videos: pa.Table, open_media: OpenMedia) -> StageResult:
+        """videos: rows of INVENTORY. A video that can't be read costs itself only."""
+        result = StageResult(FACES.empty_table())
+        rows, frames = [], []
+        for video in videos.to_pylist():
+            content_id, uri = video["content_id"], video["uri"]
+            try:
+                with open_media(uri) as path:
+                    face_rows, frame_rows = self._one(video, path, result)
+            except MediaError as error:
+                result.outcomes[content_id] = error.outcome
+                result.failures.append(Failure(content_id, uri, "faces", error.reason, error.outcome, error.detail))
+                continue
+            rows.append(face_rows)
+            frames.append(frame_rows)
+            result.frames_seen += frame_rows.num_rows
+        result.rows = concat(rows, FACES)
+        result.side["frames"] = concat(frames, FRAMES)
+        return result
+
+    def close(self) -> None:
+        """Nothing to give back: the networks live in this process's memory."""
+
+    def _one(self, video: dict[str, Any], path: Path, result: StageResult) -> tuple[pa.Table, pa.Table]:
+        content_id = video["content_id"]
+        damage, log = Damage(), _FrameLog()
+        columns = _FaceColumns(self._params)
+        tracker = FaceTracker(self._detector, self._mesh, self._params)
+        scan = scan_video(path, video["origin_us"], video["rotation_deg"] or 0, self._decode, damage)
+        last: tuple[int, list[FaceObservation]] | None = None
+        for tick, frame in nearest_frames(log.watch(scan)):
+            if frame.suspect:
+                continue
+            if last is not None and last[0] == frame.index:  # a slow source shows one frame for several ticks
+                columns.repeat(tick, len(last[1]))
+                continue
+            rgb = frame.rgb()
+            seen = tracker(tick, rgb)
+            for observation in seen:
+                columns.add(tick, frame, rgb, observation, self._refine_eyes(rgb, observation.landmarks))
+            last = (frame.index, seen)
+        if not log.pts_us:
+            raise MediaError(Reason.NO_FRAMES, "no frame decodes")
+        result.outcomes[content_id] = Outcome.DONE
+        result.failures += damage.as_failures(content_id, video["uri"], "faces")
+        expected = video["num_packets"]
+        if expected and len(log.pts_us) < expected and not damage.failures:
+            lost = f"{len(log.pts_us)} frames from {expected} packets"
+            result.failures.append(Failure(content_id, video["uri"], "faces", Reason.BAD_PACKETS, Outcome.DONE, lost))
+        faces = columns.table(content_id)
+        if faces.num_rows == 0:
+            result.outcomes[content_id] = Outcome.FILTERED
+            result.failures.append(Failure(content_id, video["uri"], "faces", Reason.NO_FACE, Outcome.FILTERED, "in no frame"))
+        return faces, log.table(content_id)
+
+
+class _FrameLog:
+    """Notes every decoded frame that passes by."""
+
+    def __init__(self) -> None:
+        self.pts_us: list[int] = []
+        self.suspect: list[bool] = []
+
+    def watch(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+        for frame in frames:
+            self.pts_us.append(frame.pts_us)
+            self.suspect.append(frame.suspect)
+            yield frame
+
+    def table(self, content_id: str) -> pa.Table:
+        pts_us = np.array(self.pts_us, np.int64)
+        return table_from_columns(
+            {
+                "content_id": [content_id] * len(pts_us),
+                "frame_index": np.arange(len(pts_us)),
+                "pts_us": pts_us,
+                "tick": tick_of(pts_us),
+                "reason": [Reason.BAD_PACKETS.value if bad else None for bad in self.suspect],
+            },
+            FRAMES,
+        )
+
+
+class _FaceColumns:
+    """Collects observations as columns; tracks that turn out to be flicker are left out at the end."""
+
+    def __init__(self, params: FaceParams) -> None:
+        self._params = params
+        self._rows: list[dict[str, Any]] = []
+
+    def add(
+        self, tick: int, frame: VideoFrame, rgb: NDArray[np.uint8], seen: FaceObservation, landmarks: NDArray[np.float32]
+    ) -> None:
+        """`landmarks`, (468, 3), are those to store: crop, pose and box stay with the tracker's own, which lids don't touch."""
+        crop = cut_out(rgb, seen.landmarks, self._params.crop_px)
+        pitch, yaw, roll = pose_degrees(seen.landmarks.astype(np.float64)).tolist()
+        centre, side = (seen.box[:2] + seen.box[2:]) / 2, float((seen.box[2:] - seen.box[:2]).max())
+        relative = landmarks.copy()
+        relative[:, :2] -= centre
+        self._rows.append(
+            {
+                "track": seen.track,
+                "tick": tick,
+                "frame_index": frame.index,
+                "pts_us": frame.pts_us,
+                "box": seen.box,
+                "landmarks": (relative / side).astype(np.float16).reshape(-1),
+                "pitch_deg": pitch,
+                "yaw_deg": yaw,
+                "roll_deg": roll,
+                "sharpness": sharpness(crop),
+                "presence": seen.presence,
+                "crop": _encode(crop, self._params),
+            }
+        )
+
+    def repeat(self, tick: int, num_rows: int) -> None:
+        """The last `num_rows` observations hold for this tick too."""
+        if num_rows:
+            self._rows += [row | {"tick": tick} for row in self._rows[-num_rows:]]
+
+    def table(self, content_id: str) -> pa.Table:
+        length = Counter(row["track"] for row in self._rows)
+        kept = [row for row in self._rows if length[row["track"]] >= self._params.min_track_ticks]
+        kept.sort(key=lambda row: (row["track"], row["tick"]))
+        numbers = {track: i for i, track in enumerate(sorted({row["track"] for row in kept}))}
+        columns: dict[str, Any] = {name: [row[name] for row in kept] for name in FACES.names if name != "content_id"}
+        columns["content_id"] = [content_id] * len(kept)
+        columns["track"] = [numbers[track] for track in columns["track"]]
+        columns["box"] = _fixed([row["box"] for row in kept], 4, np.float32)
+        columns["landmarks"] = _fixed([row["landmarks"] for row in kept], NUM_LANDMARKS * 3, np.float16)
+        return table_from_columns(columns, FACES)
+
+
+def _fixed(rows: list[NDArray[Any]], width: int, dtype: type) -> pa.Array:
+    flat = np.concatenate(rows).astype(dtype) if rows else np.zeros(0, dtype)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), width)
+
+
+def _encode(crop: NDArray[np.uint8], params: FaceParams) -> bytes:
+    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
+    if params.crop_format == "png":
+        ok, data = cv2.imencode(".png", bgr)
+    else:
+        ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, params.jpeg_quality])
+    if not ok:
+        raise RuntimeError("OpenCV could not encode a crop")
+    return bytes(data.tobytes())
+
+
+def decode_crop(data: bytes) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB from a `crop` cell."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("a crop in the store is not a picture")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

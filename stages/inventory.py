@@ -1,0 +1,165 @@
+"""Inventory: what every file of an archive is, from its bytes and its packets."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av.error
+import numpy as np
+import pyarrow as pa
+
+from schemas.params import DecodeParams
+from schemas.reasons import Outcome, Reason
+from schemas.tables import INVENTORY, LISTING
+from schemas.timebase import pts_to_us
+from stages.contract import MediaError, OpenMedia, StageResult, table_from_columns
+from stages.decoding import open_container, video_stream
+
+INPUT, OUTPUT, VERSION = LISTING, INVENTORY, 1
+
+_READ_BYTES = 1 << 20
+_VFR_SPREAD = 0.1  # frame distances that differ by more than a tenth of their median
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .flv .wmv .asf .ogv .3gp .3g2 .mxf .vob .h264 .hevc .ivf .dv".split()
+)
+"""Names that promise a video: when such a file does not open it has failed, any other file is simply not a video."""
+
+
+class Inventory:
+    """Hashes and probes files."""
+
+    def __init__(self, decode: DecodeParams) -> None:
+        self._decode = decode
+
+    def __call__(self, listing: pa.Table, open_media: OpenMedia) -> StageResult:
+        """One row of INVENTORY for each row of LISTING, whatever the file is; `unit` is left null."""
+        rows = []
+        for file in listing.to_pylist():
+            row: dict[str, Any] = dict.fromkeys(INVENTORY.names) | {"uri": file["uri"], "size_bytes": file["size_bytes"]}
+            try:
+                with open_media(file["uri"]) as path:
+                    row["content_id"] = content_id_of(path)
+                    row |= self._probe(path, file["uri"])
+            except MediaError as error:
+                row |= {"outcome": error.outcome.value, "reason": error.reason.value, "detail": error.detail}
+            rows.append(row)
+        columns = {name: [row[name] for row in rows] for name in INVENTORY.names}
+        return StageResult(table_from_columns(columns, INVENTORY), frames_seen=len(rows))
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _probe(self, path: Path, uri: str) -> dict[str, Any]:
+        if path.stat().st_size == 0:
+            raise MediaError(Reason.EMPTY_FILE, "0 bytes")
+        try:
+            container = open_container(path)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            if Path(uri).suffix.lower() in VIDEO_SUFFIXES:
+                raise MediaError(Reason.OPEN_FAILED, " ".join(str(error).split())[:200]) from None
+            raise MediaError(Reason.NOT_A_VIDEO, "no video container", Outcome.FILTERED) from None
+        with container:
+            return self._describe(container, _rotation(path))
+
+    def _describe(self, container: Any, rotation_deg: int) -> dict[str, Any]:
+        video = video_stream(container)
+        if video is None:
+            raise MediaError(Reason.NO_VIDEO_STREAM, f"{container.format.name}: no moving picture", Outcome.FILTERED)
+        context = video.codec_context
+        if context.width * context.height > self._decode.max_pixels:
+            raise MediaError(Reason.TOO_LARGE, f"{context.width}x{context.height} pixels", Outcome.FILTERED)
+        audio = container.streams.audio[0] if container.streams.audio else None
+        times, trouble = _packet_times(container, video, audio)
+        if not times.video_pts:
+            raise MediaError(Reason.NO_FRAMES, trouble or "the video stream has no packets")
+        pts = np.unique(np.array(times.video_pts, np.int64))
+        steps = np.diff(pts)
+        step = int(np.median(steps)) if len(steps) else 40_000
+        origin = min([int(pts[0]), *([times.audio_start_us] if times.audio_start_us is not None else [])])
+        span_us = int(pts[-1] - pts[0])
+        row = {
+            "outcome": Outcome.DONE.value,
+            "reason": Reason.TRUNCATED.value if trouble else None,
+            "detail": trouble,
+            "container": container.format.name,
+            "video_codec": context.name,
+            "width": context.width,
+            "height": context.height,
+            "rotation_deg": rotation_deg,
+            "frame_rate": round((len(pts) - 1) * 1e6 / span_us, 6) if span_us > 0 else None,
+            "is_vfr": bool(len(steps) and np.abs(steps - step).max() > max(_VFR_SPREAD * step, 1_500)),
+            "num_packets": len(times.video_pts),
+            "origin_us": origin,
+            "duration_us": int(pts[-1]) - origin + step,
+            "has_audio": audio is not None and times.audio_start_us is not None,
+        }
+        if row["has_audio"] and audio is not None and times.audio_start_us is not None:
+            row |= {
+                "audio_codec": audio.codec_context.name,
+                "audio_rate_hz": audio.codec_context.sample_rate,
+                "audio_channels": audio.codec_context.channels,
+                "audio_start_us": times.audio_start_us - origin,
+                "audio_end_us": times.audio_end_us - origin,
+            }
+        return row
+
+
+@dataclass(slots=True)
+class _PacketTimes:
+    """Timestamps in microseconds of container time. The container's own claims of length and rate are not used."""
+
+    video_pts: list[int] = field(default_factory=list)
+    audio_start_us: int | None = None
+    audio_end_us: int = 0
+
+
+def _packet_times(container: Any, video: Any, audio: Any) -> tuple[_PacketTimes, str | None]:
+    times = _PacketTimes()
+    streams = [stream for stream in (video, audio) if stream is not None]
+    try:
+        for packet in container.demux(streams):
+            # MPEG-4 in AVI has no pts of its own: decoding order is then the best that there is.
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or packet.size == 0:
+                continue
+            base = packet.time_base
+            start_us = pts_to_us(stamp, base.numerator, base.denominator)
+            if packet.stream.index == video.index:
+                if not packet.is_discard:
+                    times.video_pts.append(start_us)
+            else:
+                end_us = start_us + pts_to_us(packet.duration or 0, base.numerator, base.denominator)
+                # Encoder delay sits before zero and is cut off by the decoder.
+                start_us = max(start_us, 0) if start_us > -200_000 else start_us
+                times.audio_start_us = start_us if times.audio_start_us is None else min(times.audio_start_us, start_us)
+                times.audio_end_us = max(times.audio_end_us, end_us)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        return times, " ".join(str(error).split())[:200]
+    return times, None
+
+
+def _rotation(path: Path) -> int:
+    """Counter-clockwise degrees that make the picture upright, right angles only. Only a decoded frame tells.
+
+    The file is opened once more for it: going back in a container that was half read loses packets in MPEG streams.
+    """
+    try:
+        with open_container(path) as container:
+            video = video_stream(container)
+            for frame in container.decode(video) if video is not None else ():
+                return int(round(frame.rotation / 90) * 90) % 360
+    except (av.error.FFmpegError, OSError, ValueError):
+        pass
+    return 0
+
+
+def content_id_of(path: Path) -> str:
+    """BLAKE2b-128 of a file's bytes, as 32 hex digits."""
+    hasher = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            hasher.update(block)
+    return hasher.hexdigest()

@@ -1,0 +1,93 @@
+"""Network input: one track's crops and action units, one video's sound, as tensors on the 25 Hz clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fauforensics.frontend import NUM_MELS, normalise
+from schemas.au import AU_NAMES
+from schemas.reasons import Reason
+from schemas.timebase import HOPS_PER_TICK
+from stages.faces import decode_crop
+
+_PEAK_PERCENTILE = 99.0
+"""The loudest hundredth of the hops sets the level: one slammed door must not make the speech quiet."""
+
+
+@dataclass(slots=True)
+class TrackInput:
+    """One face track from its first to its last tick; ticks without the face are black and NaN.
+
+    crops (T, 3, px, px) uint8, aus (T, 20) float32 with NaN where unknown, present (T,) bool.
+    """
+
+    track: int
+    first_tick: int
+    crops: NDArray[np.uint8]
+    aus: NDArray[np.float32]
+    present: NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class SoundInput:
+    """The sound of one video: log_mel (4 T, 80) float32 in [-1, 1], present (T,) bool, loudness_dbfs (T,), reasons (T,)."""
+
+    log_mel: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    loudness_dbfs: NDArray[np.float32]
+    reasons: list[str | None]
+
+
+def crops_to_unit(crops: Tensor) -> Tensor:
+    """uint8 to [-1, 1] float32."""
+    return crops.float() / 127.5 - 1.0
+
+
+def track_input(rows: pl.DataFrame, track: int, crop_px: int) -> TrackInput:
+    """rows: one track of FACES joined with FAU, by tick, columns `tick`, `crop` and the AUs."""
+    ticks = rows["tick"].to_numpy()
+    first, length = int(ticks[0]), int(ticks[-1] - ticks[0] + 1)
+    crops = np.zeros((length, 3, crop_px, crop_px), np.uint8)
+    aus = np.full((length, len(AU_NAMES)), np.nan, np.float32)
+    present = np.zeros(length, bool)
+    for place, data in zip(ticks - first, rows["crop"], strict=True):
+        crops[place] = cv2.resize(decode_crop(data), (crop_px, crop_px), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
+        present[place] = True
+    aus[ticks - first] = rows.select(AU_NAMES).to_numpy()
+    return TrackInput(track, first, crops, aus, present)
+
+
+def sound_input(rows: pl.DataFrame, num_ticks: int) -> SoundInput:
+    """rows: one video of AUDIO, by tick. Longer than `num_ticks` is cut, shorter is missing."""
+    reasons: list[str | None] = [Reason.AUDIO_ENDS_EARLY.value] * num_ticks
+    present = np.zeros(num_ticks, bool)
+    loudness = np.full(num_ticks, -np.inf, np.float32)
+    db = np.full((num_ticks, HOPS_PER_TICK * NUM_MELS), -np.inf, np.float32)
+    inside = rows.filter(pl.col("tick") < num_ticks)
+    ticks = inside["tick"].to_numpy()
+    for tick, reason in zip(ticks.tolist(), inside["reason"], strict=True):
+        reasons[tick] = reason
+    known = inside.filter(pl.col("reason").is_null())
+    if known.height:
+        where = known["tick"].to_numpy()
+        present[where] = True
+        loudness[where] = known["loudness_dbfs"].to_numpy()
+        db[where] = known["power_db"].to_numpy()
+    hops = torch.from_numpy(db.reshape(num_ticks * HOPS_PER_TICK, NUM_MELS))
+    loudest = hops.amax(1)[torch.from_numpy(present).repeat_interleave(HOPS_PER_TICK)]
+    peak = torch.quantile(loudest, _PEAK_PERCENTILE / 100) if len(loudest) else torch.tensor(0.0)
+    return SoundInput(normalise(hops, peak).numpy(), present, loudness, reasons)
+
+
+def by_track(faces: pl.DataFrame) -> dict[int, pl.DataFrame]:
+    """FACES of one video, a frame for each track, sorted by tick."""
+    parts: dict[Any, pl.DataFrame] = faces.sort("track", "tick").partition_by("track", as_dict=True, maintain_order=True)
+    return {int(key[0]): part for key, part in parts.items()}

@@ -1,0 +1,163 @@
+"""Score: every window of every track through the network, with the evidence of each tick."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from fauforensics import FauForensics, load_checkpoint
+from schemas.params import ScoreParams
+from schemas.reasons import Outcome, Reason
+from schemas.tables import AUDIO, FACES, FAU, SCORES
+from schemas.timebase import WINDOW_TICKS
+from stages.contract import StageResult, table_from_columns
+from stages.network_input import SoundInput, TrackInput, by_track, crops_to_unit, sound_input, track_input
+from stages.windows import window_starts
+
+INPUT, OUTPUT, VERSION = (FACES, FAU, AUDIO), SCORES, 1
+
+_CHUNK_TICKS = 512  # crops that are on the device at once
+_HEADS = ("total", "audio", "visual")
+
+
+@dataclass(slots=True)
+class _Window:
+    """One window to be judged: tokens (25, dim) of the face and of the sound, where there are any."""
+
+    content_id: str
+    track: int | None
+    start_tick: int
+    video: Tensor | None
+    audio: Tensor | None
+    reason: str | None
+    logits: dict[str, float] = field(default_factory=dict)
+    evidence: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+
+class Score:
+    """Holds the network for many videos.
+
+    Raises:
+        CheckpointError: the weights do not exist, are damaged, or were made for another preset or FAU backend.
+    """
+
+    def __init__(self, params: ScoreParams, weights: Path, fau_backend: str) -> None:
+        self._params = params
+        self.device = resolve_device(params.device)
+        net, self.info = load_checkpoint(weights, params.preset, fau_backend)
+        self._net: FauForensics = net.to(self.device)
+        half = params.precision == "bfloat16" or (params.precision == "auto" and self.device == "cuda")
+        self._precision: Any = torch.autocast(self.device, torch.bfloat16) if half else nullcontext()
+
+    def __call__(self, faces: pa.Table, fau: pa.Table, audio: pa.Table) -> StageResult:
+        """faces: FACES (content_id, track, tick, crop are read), fau: FAU, audio: AUDIO, of the same videos.
+
+        Windows of all tracks and videos share the forward passes. A row with a null track is a window of sound alone;
+        the rows of tracks hold the total and the visual answer.
+        """
+        result = StageResult(SCORES.empty_table())
+        seen = pl.from_arrow(faces.select(["content_id", "track", "tick", "crop"]))
+        units = pl.from_arrow(fau)
+        sounds = pl.from_arrow(audio)
+        assert isinstance(seen, pl.DataFrame) and isinstance(units, pl.DataFrame) and isinstance(sounds, pl.DataFrame)
+        joined = seen.join(units, on=["content_id", "track", "tick"], how="left", maintain_order="left")
+        windows: list[_Window] = []
+        with torch.inference_mode(), self._precision:
+            for content_id in sorted(set(sounds["content_id"]) | set(seen["content_id"])):
+                own = joined.filter(pl.col("content_id") == content_id)
+                sound_rows = sounds.filter(pl.col("content_id") == content_id)
+                windows += self._encode(content_id, own, sound_rows)
+                result.outcomes[content_id] = Outcome.DONE
+                result.frames_seen += own.height
+            for kind in ((True, True), (True, False), (False, True)):
+                alike = [w for w in windows if ((w.video is not None), (w.audio is not None)) == kind]
+                for start in range(0, len(alike), self._params.batch_windows):
+                    self._judge(alike[start : start + self._params.batch_windows])
+        result.rows = _to_table(windows)
+        return result
+
+    def close(self) -> None:
+        """Gives the device memory back."""
+        del self._net
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _encode(self, content_id: str, faces: pl.DataFrame, sound_rows: pl.DataFrame) -> list[_Window]:
+        last = max([t for t in (faces["tick"].max(), sound_rows["tick"].max()) if isinstance(t, int)], default=-1)
+        sound = sound_input(sound_rows, last + 1)
+        audio_tokens = None
+        if sound.present.any():
+            audio_tokens = self._net.encode_audio(torch.from_numpy(sound.log_mel)[None].to(self.device))[0]  # (T, dim)
+        windows = []
+        for start in window_starts(last + 1, self._params.stride_ticks).tolist():
+            reason = self._why_no_sound(sound, start)
+            tokens = None if reason or audio_tokens is None else audio_tokens[start : start + WINDOW_TICKS]
+            windows.append(_Window(content_id, None, start, None, tokens, reason))
+        for number, rows in by_track(faces).items():
+            track = track_input(rows, number, self._net.config.crop_px)
+            tokens_video = self._encode_track(track)
+            for offset in window_starts(len(track.present), self._params.stride_ticks).tolist():
+                if track.present[offset : offset + WINDOW_TICKS].sum() < self._params.min_face_ticks:
+                    continue
+                start = track.first_tick + offset
+                reason = self._why_no_sound(sound, start)
+                tokens = None if reason or audio_tokens is None else audio_tokens[start : start + WINDOW_TICKS]
+                windows.append(_Window(content_id, number, start, tokens_video[offset : offset + WINDOW_TICKS], tokens, reason))
+        return windows
+
+    def _encode_track(self, track: TrackInput) -> Tensor:
+        """(T, dim) visual tokens; the picture network runs once a tick."""
+        chunks = [
+            self._net.video_encoder.per_tick(crops_to_unit(torch.from_numpy(track.crops[i : i + _CHUNK_TICKS]).to(self.device)))
+            for i in range(0, len(track.crops), _CHUNK_TICKS)
+        ]
+        aus = torch.from_numpy(track.aus)[None].to(self.device)
+        return (self._net.video_encoder.over_time(torch.cat(chunks)[None]) + self._net.fau_encoder(aus))[0]
+
+    def _why_no_sound(self, sound: SoundInput, start: int) -> str | None:
+        """Why a window can't be judged by its sound, or null."""
+        part = slice(start, start + WINDOW_TICKS)
+        present = sound.present[part]
+        if present.sum() < self._params.min_audio_ticks:
+            return Counter(r for r in sound.reasons[part] if r).most_common(1)[0][0]
+        if sound.loudness_dbfs[part].max() < self._params.silence_dbfs:
+            return Reason.SILENT_AUDIO.value
+        return None
+
+    def _judge(self, windows: list[_Window]) -> None:
+        video = torch.stack([w.video for w in windows if w.video is not None]) if windows[0].video is not None else None
+        audio = torch.stack([w.audio for w in windows if w.audio is not None]) if windows[0].audio is not None else None
+        for head, answer in self._net.judge(video, audio).items():
+            logits, evidence = answer.logit.float().cpu().numpy(), answer.evidence.float().cpu().numpy()
+            for window, logit, ticks in zip(windows, logits, evidence, strict=True):
+                window.logits[head], window.evidence[head] = float(logit), ticks
+
+
+def resolve_device(wanted: str) -> str:
+    """`auto` is cuda where there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
+def _to_table(windows: list[_Window]) -> pa.Table:
+    # The audio answer of a track's window is that of the sound alone; it is kept once, in the rows without a track.
+    answered = {w_id: {h for h in w.logits if (h == "audio") == (w.track is None)} for w_id, w in enumerate(windows)}
+    columns: dict[str, Any] = {
+        "content_id": [w.content_id for w in windows],
+        "track": [w.track for w in windows],
+        "start_tick": [w.start_tick for w in windows],
+        "reason": [w.reason for w in windows],
+    }
+    for head in _HEADS:
+        columns[f"logit_{head}"] = [w.logits[head] if head in answered[i] else None for i, w in enumerate(windows)]
+        columns[f"evidence_{head}"] = [w.evidence[head] if head in answered[i] else None for i, w in enumerate(windows)]
+    return table_from_columns(columns, SCORES)
+
