@@ -16,6 +16,9 @@ from fauforensics.evidence import split_logit
 from fauforensics.heads import FAKE, REAL, Head
 from fauforensics.pooler import similarity
 
+_CODE_RMS = 0.5  # of a place's code, where a token's own is 1
+_SHARPNESS = 0.6  # of the attention at the start: slot i puts about nine tenths on tick i
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
@@ -49,8 +52,6 @@ class HeadOutput:
 class FauForensics(nn.Module):
     """Encoders run over whole tracks, once a tick; `judge` slides over their tokens in windows of 25."""
 
-    positions: Tensor
-
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = c = config
@@ -63,7 +64,26 @@ class FauForensics(nn.Module):
         self.total_head, self.visual_head, self.audio_head = Head(c.window_ticks), Head(c.window_ticks), Head(c.window_ticks)
         # The aligner is blind to order. In the published network the encoders mark each token's place in the window;
         # here they run over whole tracks, so the place is added when a window is cut.
-        self.register_buffer("positions", sinusoids(c.window_ticks, c.dim), persistent=False)
+        self.positions = nn.Parameter(torch.zeros(c.window_ticks, c.dim))
+        self._start_in_order()
+
+    @torch.no_grad()
+    def _start_in_order(self) -> None:
+        """Sets weights so that slot i first reads tick i.
+
+        From random weights every slot reads the mean of the window, all similarities are equal, and small data never
+        gets away from there (research note, section 4.1, point 6). Places are orthogonal codes; keys and queries begin
+        by looking at the codes alone. Training is free to change all of it.
+        """
+        c = self.config
+        codes = torch.linalg.qr(torch.randn(c.dim, c.window_ticks)).Q.T  # (25, dim), orthonormal
+        self.positions.copy_(codes * (c.dim**0.5 * _CODE_RMS))
+        self.queries.copy_(codes * c.dim**0.5)
+        for aligner in (self.video_aligner, self.audio_aligner):
+            look = torch.zeros(c.head_dim, c.dim)
+            look[: c.window_ticks] = codes
+            aligner.to_kv.weight[: c.head_dim] = look
+            aligner.to_q.weight.copy_((look * _SHARPNESS).repeat(c.heads, 1))
 
     def encode_video(self, crops: Tensor, aus: Tensor) -> Tensor:
         """Z_v = Z_vid + Z_au: crops (B, T, 3, 80, 80) in [-1, 1] and aus (B, T, 20) to (B, T, dim)."""
@@ -98,11 +118,3 @@ class FauForensics(nn.Module):
 
 def _ask(head: Head, matrix: Tensor, row_attention: Tensor, column_attention: Tensor) -> HeadOutput:
     return HeadOutput(head(matrix), split_logit(head.contrast(), matrix, row_attention, column_attention))
-
-
-def sinusoids(length: int, channels: int) -> Tensor:
-    """(length, channels) sinusoidal positions as Whisper makes them: sines in the first half, cosines in the second."""
-    half = channels // 2
-    rates = torch.exp(-torch.arange(half) * (torch.log(torch.tensor(10_000.0)) / (half - 1)))
-    angles = torch.arange(length)[:, None] * rates[None]
-    return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -17,6 +17,9 @@ from schemas.reasons import Outcome, Reason
 from schemas.tables import LISTING
 from stages.contract import MediaError, table_from_columns
 
+_STAMPS = ("ETag", "etag", "LastModified", "mtime", "created")
+"""What file systems call the thing that changes when a file is replaced, best first."""
+
 
 class Archive:
     """Files under one root, named by their path below it."""
@@ -85,7 +88,7 @@ class Archive:
         details: dict[str, Any] = self._fs.find(self._root, detail=True)
         prefix = self._root.rstrip("/") + "/"
         return [
-            (path.removeprefix(prefix), int(info.get("size") or 0), str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or ""))
+            (path.removeprefix(prefix), int(info.get("size") or 0), next((str(info[k]) for k in _STAMPS if info.get(k)), ""))
             for path, info in details.items()
             if info["type"] == "file"
         ]

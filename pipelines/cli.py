@@ -63,7 +63,7 @@ def init(
 @app.command(rich_help_panel="Look at results")
 def show(
     video: Annotated[str, typer.Argument(help="Path inside the archive, its end (a file name), or a content_id.")],
-    workspace: WorkspaceOption = Path("."),
+    workspace: WorkspaceOption = Path(),
 ) -> None:
     """Prints one video's fake segments, and its probabilities over time."""
     from pipelines.view import show_video
@@ -72,7 +72,7 @@ def show(
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
-def inventory(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+def inventory(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Lists the archive; reads and probes what is new."""
     from pipelines.listing import update_inventory
 
@@ -80,31 +80,31 @@ def inventory(workspace: WorkspaceOption = Path("."), engine: EngineOption = Non
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
-def faces(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+def faces(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Decodes each video once; finds, follows and cuts out faces."""
     _step(workspace, engine, "faces")
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
-def fau(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+def fau(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Facial action units of every face."""
     _step(workspace, engine, "fau")
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
-def audio(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+def audio(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Log-mel, loudness and speech activity."""
     _step(workspace, engine, "audio")
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
-def score(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+def score(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Runs the network over windows of one second."""
     _step(workspace, engine, "score")
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
-def label(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -> None:
+def label(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Frame labels, segments, failures and provenance."""
     from pipelines.publish import publish_labels
     from pipelines.step import run_step
@@ -114,7 +114,7 @@ def label(workspace: WorkspaceOption = Path("."), engine: EngineOption = None) -
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
-def report(workspace: WorkspaceOption = Path(".")) -> None:
+def report(workspace: WorkspaceOption = Path()) -> None:
     """The report page and the metrics."""
     from pipelines.view import write_report
 

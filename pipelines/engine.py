@@ -24,7 +24,7 @@ _OBJECT_STORE_BYTES = 256 * 2**20
 class Worker(Protocol):
     """What an engine drives: made once in each process, called once for each task."""
 
-    def __call__(self, task: Any) -> Any: ...
+    def __call__(self, task: Any, /) -> Any: ...
 
     def close(self) -> None: ...
 
@@ -66,7 +66,8 @@ def _start_local(make_worker: MakeWorker) -> None:
 
 
 def _call_local(task: Any) -> Any:
-    assert _worker is not None
+    if _worker is None:
+        raise RuntimeError("the pool called before its initialiser")
     return _worker(task)
 
 
@@ -79,7 +80,7 @@ def _run_local(tasks: Sequence[Any], make_worker: MakeWorker, workers: int) -> I
             for future in concurrent.futures.as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
-            raise FauScanError("a worker process died (out of memory, or a crash in a native decoder); run the same command to go on") from None
+            raise FauScanError("a worker process died (memory, or a crash in native code); run the same command to go on") from None
         finally:
             for future in futures:
                 future.cancel()
@@ -100,7 +101,7 @@ def _actor(make_worker: MakeWorker) -> type:
             self._worker = make_worker()
 
         def __call__(self, block: dict[str, Any]) -> dict[str, list[bytes]]:
-            return {"result": [pickle.dumps(self._worker(pickle.loads(task))) for task in block["task"]]}  # noqa: S301 - our own bytes
+            return {"result": [pickle.dumps(self._worker(pickle.loads(task))) for task in block["task"]]}
 
     return UnitActor
 
@@ -127,7 +128,7 @@ def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus_p
         )
     try:
         for row in results.iter_rows():
-            yield pickle.loads(row["result"])  # noqa: S301 - our own bytes
+            yield pickle.loads(row["result"])
     except ray.exceptions.RayActorError as error:
         raise FauScanError(f"a Ray worker died ({' '.join(str(error).split())[:200]}); run the same command to go on") from None
     except ray.exceptions.RayTaskError as error:

@@ -15,12 +15,16 @@ from schemas.errors import ArchiveError, WorkspaceError
 from schemas.params import ArchiveParams, PipelineParams
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_IGNORED = "/store/\n/logs/\n/out/\n.venv/\n__pycache__/\n"
-_IDENTITY = {"GIT_AUTHOR_NAME": "FauScan", "GIT_AUTHOR_EMAIL": "fauscan@localhost", "GIT_COMMITTER_NAME": "FauScan", "GIT_COMMITTER_EMAIL": "fauscan@localhost"}
+_IGNORED = "/store/\n/logs/\n/archive/\n/out/\n.venv/\n__pycache__/\n"
+_IDENTITY = {
+    f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "FauScan"), ("EMAIL", "fauscan@localhost"))
+}
 
 
-def initialise(root: Path, archive_uri: str) -> None:
+def initialise(root: Path, archive_uri: str, check: bool = True) -> None:
     """Makes the folder, its git and DVC repositories, `dvc.yaml`, `params.yaml`, ignore rules, weights and the version pin; commits.
+
+    A local archive is written down as an absolute path; with `check` off it is taken as it is, and need not exist yet.
 
     Raises:
         WorkspaceError: the folder already holds something, or git is not installed.
@@ -31,8 +35,8 @@ def initialise(root: Path, archive_uri: str) -> None:
     if shutil.which("git") is None:
         raise WorkspaceError("git is not installed; a workspace keeps its history in git (Debian: apt install git)")
     uri = archive_uri
-    if "://" not in uri:
-        folder = Path(os.path.expanduser(uri)).absolute()
+    if check and "://" not in uri:
+        folder = Path(uri).expanduser().absolute()
         if not folder.is_dir():
             raise ArchiveError(f"archive {archive_uri}: no such folder; give a folder or URL that exists")
         uri = str(folder)
@@ -44,7 +48,7 @@ def initialise(root: Path, archive_uri: str) -> None:
     shutil.copy(_TEMPLATES / "dvc.yaml", root / "dvc.yaml")
     (root / "params.yaml").write_text(render(PipelineParams(archive=ArchiveParams(uri=uri))), encoding="utf-8")
     (root / ".gitignore").write_text(_IGNORED, encoding="utf-8")
-    (root / ".dvcignore").write_text("/store\n/logs\n", encoding="utf-8")
+    (root / ".dvcignore").write_text("/store\n/logs\n/archive\n", encoding="utf-8")
     (root / "requirements.txt").write_text(f"fauscan=={code_version()}\n", encoding="utf-8")
     (root / "models").mkdir()
     for file in sorted(Path(next(iter(models.__path__))).glob("lite*")):

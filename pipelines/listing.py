@@ -21,7 +21,7 @@ from schemas.params import DecodeParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import INVENTORY, LISTING
 from stages import inventory
-from stages.contract import concat
+from stages.contract import as_frame, concat
 
 _FILES_PER_TASK = 32
 _CACHE = "inventory_cache"
@@ -53,8 +53,8 @@ def update_inventory(workspace: Workspace) -> pl.DataFrame:
     archive, store = workspace.archive(), workspace.store()
     listing = archive.listing(leave_out=workspace.root)
     cache = store.read_ledger(_CACHE, _CACHE_SCHEMA)
-    files = _frame(listing)
-    known = _frame(cache).filter((pl.col("version") == inventory.VERSION) & ~pl.col("reason").is_in(_TRY_AGAIN).fill_null(False))
+    files = as_frame(listing)
+    known = as_frame(cache).filter((pl.col("version") == inventory.VERSION) & ~pl.col("reason").is_in(_TRY_AGAIN).fill_null(False))
     known = known.join(files, on=["uri", "size_bytes", "stamp"], how="semi")
     new = files.join(known, on="uri", how="anti").sort("uri")
     tasks = [new.slice(i, _FILES_PER_TASK).to_arrow().cast(LISTING) for i in range(0, new.height, _FILES_PER_TASK)]
@@ -67,7 +67,8 @@ def update_inventory(workspace: Workspace) -> pl.DataFrame:
             found.append(part)
             progress.advance(part.num_rows, 0)
     console.print(progress.summary(files.height - new.height), highlight=False)
-    probed = _frame(concat(found, INVENTORY)).join(files.select("uri", "stamp"), on="uri").with_columns(version=pl.lit(inventory.VERSION, pl.Int32))
+    probed = as_frame(concat(found, INVENTORY)).join(files.select("uri", "stamp"), on="uri")
+    probed = probed.with_columns(version=pl.lit(inventory.VERSION, pl.Int32))
     rows = pl.concat([known.select(_CACHE_SCHEMA.names), probed.select(_CACHE_SCHEMA.names)]).sort("uri")
     if new.height or rows.height != cache.num_rows:
         store.write_ledger(_CACHE, rows.to_arrow().cast(_CACHE_SCHEMA))
@@ -85,7 +86,7 @@ def _write(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
     units = assign(ledger, videos, workspace.params.units)
     if units.num_rows != ledger.num_rows:
         store.write_ledger("units", units)
-    rows = rows.drop("unit").join(_frame(units), on="content_id", how="left")
+    rows = rows.drop("unit").join(as_frame(units), on="content_id", how="left")
     rows = rows.with_columns(unit=pl.when(pl.col("outcome") == Outcome.DONE.value).then("unit")).select(INVENTORY.names).sort("uri")
     write_if_changed(rows.to_arrow().cast(INVENTORY), workspace.inventory)
     return rows
@@ -94,9 +95,3 @@ def _write(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
 def read_inventory(path: Path) -> pl.DataFrame:
     """Rows of INVENTORY."""
     return pl.read_parquet(path)
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame

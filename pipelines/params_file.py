@@ -19,7 +19,8 @@ def render(params: PipelineParams) -> str:
         section: Params = getattr(params, name)
         parts.append(f"\n# {(type(section).__doc__ or '').strip()}\n{name}:\n")
         for key, field in type(section).model_fields.items():
-            value = yaml.safe_dump(getattr(section, key), default_flow_style=True, allow_unicode=True, width=1000).removesuffix("...\n").strip()
+            text = yaml.safe_dump(getattr(section, key), default_flow_style=True, allow_unicode=True, width=1000)
+            value = text.removesuffix("...\n").strip()
             comment = field.description or _choices(field)
             parts.append(f"  {key}: {value}" + (f"  # {comment}\n" if comment else "\n"))
     return "".join(parts)

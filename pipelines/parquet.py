@@ -18,7 +18,12 @@ def to_bytes(table: pa.Table) -> bytes:
     floats = [_leaf(f) for f in table.schema if _holds_floats(f.type)]
     buffer = io.BytesIO()
     pq.write_table(
-        table.combine_chunks(), buffer, compression="zstd", use_dictionary=strings, use_byte_stream_split=floats or False, row_group_size=1 << 17
+        table.combine_chunks(),
+        buffer,
+        compression="zstd",
+        use_dictionary=strings,
+        use_byte_stream_split=floats or False,
+        row_group_size=1 << 17,
     )
     return buffer.getvalue()
 
@@ -47,7 +52,7 @@ def write_bytes_if_changed(data: bytes, path: Path) -> bool:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return True

@@ -16,7 +16,7 @@ from pipelines.store import Receipt
 from pipelines.workspace import Workspace
 from schemas.reasons import Outcome
 from schemas.tables import FAILURES, LABELS, PROVENANCE, SEGMENTS
-from stages.contract import concat, table_from_columns
+from stages.contract import as_frame, concat, table_from_columns
 
 
 def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
@@ -38,7 +38,8 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
     for stale in workspace.labels.glob("*.parquet"):
         if stale.name not in wanted:
             stale.unlink()
-    write_if_changed(concat(segments, SEGMENTS).sort_by([("content_id", "ascending"), ("modality", "ascending"), ("start_s", "ascending")]), workspace.data / "segments.parquet")
+    in_order = concat(segments, SEGMENTS).sort_by([(name, "ascending") for name in ("content_id", "modality", "track", "start_s")])
+    write_if_changed(in_order, workspace.data / "segments.parquet")
     rows = [provenance[key] for key in sorted(provenance)]
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in PROVENANCE.names}
     write_if_changed(table_from_columns(columns, PROVENANCE), workspace.data / "provenance.parquet")
@@ -49,7 +50,7 @@ def failures(workspace: Workspace) -> pa.Table:
     """Rows of FAILURES from the inventory and from the receipts of every step, sorted."""
     inventory = read_inventory(workspace.inventory)
     rows: list[dict[str, Any]] = [
-        {**{n: r[n] for n in ("content_id", "uri", "reason", "outcome", "detail")}, "stage": "inventory", "frame_from": None, "frame_to": None, "attempt": 1}
+        {n: r.get(n) for n in FAILURES.names} | {"stage": "inventory", "attempt": 1}
         for r in inventory.filter((pl.col("outcome") != Outcome.DONE.value) | pl.col("reason").is_not_null()).to_dicts()
     ]
     present = set(inventory["content_id"].drop_nulls())
@@ -64,9 +65,7 @@ def read_labels(workspace: Workspace) -> pl.DataFrame:
     """All label rows, sorted as in the files; empty when nothing was labelled."""
     files = sorted(workspace.labels.glob("*.parquet"))
     if not files:
-        empty = pl.from_arrow(LABELS.empty_table())
-        assert isinstance(empty, pl.DataFrame)
-        return empty
+        return as_frame(LABELS.empty_table())
     return pl.concat([pl.read_parquet(file) for file in files])
 
 

@@ -21,7 +21,7 @@ from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.tables import MANIFEST
-from stages.contract import table_from_columns
+from stages.contract import as_frame, table_from_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,7 @@ def units_of(workspace: Workspace) -> list[Unit]:
         raise WorkspaceError(f"{workspace.inventory}: no inventory yet; run `fauscan inventory` first")
     inventory = read_inventory(workspace.inventory)
     videos = inventory.filter(pl.col("unit").is_not_null()).sort("uri").unique("content_id", keep="first", maintain_order=True)
-    ledger = pl.from_arrow(workspace.store().read_ledger("units", LEDGER))
-    assert isinstance(ledger, pl.DataFrame)
+    ledger = as_frame(workspace.store().read_ledger("units", LEDGER))
     members = {unit: part["content_id"].to_list() for (unit,), part in ledger.group_by("unit")}
     units = []
     for (name,), part in videos.sort("unit", "content_id").group_by("unit", maintain_order=True):

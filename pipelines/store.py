@@ -82,7 +82,7 @@ class Store:
         try:
             return pq.read_table(io.BytesIO(self._fs.cat_file(path)), columns=columns)
         except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise WorkspaceError(f"{path}: missing or damaged although its receipt exists ({error}); delete its folder and run again") from None
+            raise WorkspaceError(f"{path}: damaged, although it has a receipt ({error}); delete its folder and run again") from None
 
     def commit(
         self,
@@ -139,7 +139,7 @@ class Store:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        temporary.replace(target)
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the rename itself must survive a power cut before the receipt is written

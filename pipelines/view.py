@@ -15,6 +15,7 @@ from pipelines.step import receipts_of
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from stages import report, terminal
+from stages.contract import as_frame
 
 _MOST_ROWS = 40
 
@@ -92,9 +93,8 @@ class _Thumbnails:
         found: dict[tuple[str, int, int], bytes] = {}
         keys = sorted({self._key_of[content_id] for content_id, _, _ in wanted if content_id in self._key_of})
         for key in keys:
-            frame = pl.from_arrow(self._store.read("faces", key, "frames", ["content_id", "frame_index", "tick"]))
-            crops = pl.from_arrow(self._store.read("faces", key, "faces", ["content_id", "track", "tick", "crop"]))
-            assert isinstance(frame, pl.DataFrame) and isinstance(crops, pl.DataFrame)
+            frame = as_frame(self._store.read("faces", key, "frames", ["content_id", "frame_index", "tick"]))
+            crops = as_frame(self._store.read("faces", key, "faces", ["content_id", "track", "tick", "crop"]))
             asked = pl.DataFrame(wanted, schema={"content_id": pl.String, "track": pl.Int16, "frame_index": pl.Int32}, orient="row")
             rows = asked.join(frame, on=["content_id", "frame_index"]).join(crops, on=["content_id", "track", "tick"])
             found |= {(r["content_id"], r["track"], r["frame_index"]): r["crop"] for r in rows.to_dicts()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pipelines.chain import Fingerprints
@@ -15,7 +14,7 @@ from pipelines.view import print_verdicts, write_report
 from pipelines.workspace import Workspace
 from schemas import params as params_module
 from schemas.errors import WorkspaceError
-from schemas.params import PipelineParams
+from schemas.params import Params, PipelineParams
 
 
 def open_for_run(archive: str, folder: Path, engine: str | None, params_file: Path | None) -> Workspace:
@@ -34,12 +33,12 @@ def open_for_run(archive: str, folder: Path, engine: str | None, params_file: Pa
     own = folder / "params.yaml"
     source = params_file or (own if own.is_file() else None)
     params = params_module.load(source) if source else PipelineParams()
-    uri = archive if "://" in archive else str(Path(os.path.expanduser(archive)).absolute())
+    uri = archive if "://" in archive else str(Path(archive).expanduser().absolute())
     if own.is_file():
         before = params_module.load(own).archive.uri
         if before is not None and Workspace(folder, params)._absolute(before) != uri:
             raise WorkspaceError(f"{folder}: holds the labels of {before}; give another --workspace for {archive}")
-    update = {"archive": params.archive.model_copy(update={"uri": uri})}
+    update: dict[str, Params] = {"archive": params.archive.model_copy(update={"uri": uri})}
     if engine is not None:
         update["engine"] = params.engine.model_copy(update={"name": engine})
     workspace = Workspace(folder, params.model_copy(update=update))

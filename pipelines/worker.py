@@ -17,7 +17,7 @@ from pipelines.store import Receipt, Store
 from schemas.params import PipelineParams
 from schemas.reasons import Outcome
 from schemas.tables import INVENTORY
-from stages.contract import StageResult
+from stages.contract import StageResult, as_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,8 @@ class StepWorker:
         result, notes = self._run(task, inputs)
         outcomes = {v["content_id"]: result.outcomes.get(v["content_id"], Outcome.FILTERED) for v in task.videos}
         main = next(iter(self._step.outputs))
-        receipt = self._store.commit(
-            self._step.name, task.unit, task.unit_key, self._fingerprint, outcomes, result.failures, {main: result.rows, **result.side}, notes
-        )
+        tables = {main: result.rows, **result.side}
+        receipt = self._store.commit(self._step.name, task.unit, task.unit_key, self._fingerprint, outcomes, result.failures, tables, notes)
         return Done(receipt, result.frames_seen, time.monotonic() - started)
 
     def close(self) -> None:
@@ -118,8 +117,6 @@ class StepWorker:
                 return self._label(task, inputs)
 
     def _label(self, task: UnitTask, inputs: list[pa.Table]) -> tuple[StageResult, dict[str, str]]:
-        import polars as pl
-
         from fauforensics.checkpoint import read_info
         from stages import segments
         from stages.label import Label
@@ -129,7 +126,5 @@ class StepWorker:
         provenance = Provenance.of(self._params, info, scored.notes["device_class"] if scored else "cpu", self._fingerprint)
         label = Label(self._params.label, info.calibration, provenance.provenance_id)
         result = label(*inputs)
-        labels = pl.from_arrow(result.rows)
-        assert isinstance(labels, pl.DataFrame)
-        result.side["segments"] = segments.run(labels, self._params.segments, label.fake_above, label.real_below).rows
+        result.side["segments"] = segments.run(as_frame(result.rows), self._params.segments, label.fake_above, label.real_below).rows
         return result, provenance.as_notes()

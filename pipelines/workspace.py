@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import models
@@ -73,4 +72,4 @@ class Workspace:
         return shipped if not own.is_file() and wanted.parent == Path("models") and shipped.is_file() else own
 
     def _absolute(self, uri: str) -> str:
-        return uri if "://" in uri or uri.startswith("memory:") else str(self.root / Path(os.path.expanduser(uri)))
+        return uri if "://" in uri or uri.startswith("memory:") else str(self.root / Path(uri).expanduser())

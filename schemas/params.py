@@ -18,6 +18,9 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
 class ArchiveParams(Params):
     """Where the videos are."""
 
@@ -100,8 +103,8 @@ class LabelParams(Params):
     """From window scores to frame labels."""
 
     smooth_ticks: int = Field(5, ge=1, description="Width of the moving average over ticks.")
-    fake_above: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="Enter `fake`; null: the checkpoint's own threshold.")
-    real_below: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="Below is `real`; null: the checkpoint's own threshold.")
+    fake_above: _Probability | None = Field(None, description="Enter `fake`; null: the checkpoint's own threshold.")
+    real_below: _Probability | None = Field(None, description="Below is `real`; null: the checkpoint's own threshold.")
 
     @model_validator(mode="after")
     def _ordered(self) -> LabelParams:
@@ -189,6 +192,7 @@ def _fields_at(parents: list[str]) -> dict[str, Any]:
     model: type[BaseModel] = PipelineParams
     for parent in parents:
         annotation = model.model_fields[parent].annotation
-        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return {}
         model = annotation
     return dict(model.model_fields)

@@ -16,8 +16,8 @@ OUT_UP, OUT_DOWN = (0.5**0.5, 0.5**0.5), (0.5**0.5, -(0.5**0.5))
 
 _PAIRS = (
     (33, 263), (133, 362), (55, 285), (107, 336), (65, 295), (66, 296), (52, 282), (105, 334), (53, 283), (63, 293), (46, 276), (70, 300),
-    (221, 441), (160, 387), (159, 386), (158, 385), (144, 373), (145, 374), (153, 380), (50, 280), (101, 330), (117, 346), (118, 347),
-    (48, 278), (64, 294), (129, 358), (37, 267), (82, 312), (87, 317), (61, 291),
+    (221, 441), (160, 387), (159, 386), (158, 385), (144, 373), (145, 374), (153, 380), (7, 249), (155, 382), (246, 466), (173, 398),
+    (50, 280), (101, 330), (117, 346), (118, 347), (48, 278), (64, 294), (129, 358), (37, 267), (82, 312), (87, 317), (61, 291),
 )  # fmt: skip
 _LEFT_OF = dict(_PAIRS)
 MIDLINE = frozenset({0, 2, 8, 9, 13, 14, 17, 152, 168})
@@ -72,9 +72,11 @@ ACTION_UNITS: tuple[ActionUnit, ...] = (
     ActionUnit("AU02", "outer brow raiser", (46, 53, 70, 63), (33,), UP, 0.05),
     # The skin between the brows, not the brows: see docs/fau.md.
     ActionUnit("AU04", "brow lowerer", (8, 9, 221), (133, 168), DOWN, 0.03),
-    ActionUnit("AU05", "upper lid raiser", (160, 159, 158), (33, 133), UP, 0.015, neutral_percentile=75),
+    ActionUnit("AU05", "upper lid raiser", (160, 159, 158), (33, 133), UP, 0.02, neutral_percentile=75),
     ActionUnit("AU06", "cheek raiser", (50, 101, 117, 118), (33, 133), UP, 0.05, neutral_percentile=25),
-    ActionUnit("AU07", "lid tightener", (144, 145, 153), (33, 133), UP, 0.012),
+    # Against the ends of the lids, which the same network drew: the corners are the mesh's, and the whole eye shifts against them
+    # by as much as a lower lid moves. A blink lifts the lower lid too, and half a blink already: hence twice.
+    ActionUnit("AU07", "lid tightener", (144, 145, 153), (7, 155, 246, 173), UP, 0.01, unless=("AU43", "AU43")),
     ActionUnit("AU09", "nose wrinkler", (48, 64, 129), (133,), UP, 0.03),
     ActionUnit("AU10", "upper lip raiser", (0, 37), (2,), UP, 0.05, neutral_percentile=25),
     ActionUnit("AU12", "lip corner puller", (61,), (), OUT_UP, 0.12, neutral_percentile=25),
@@ -87,7 +89,7 @@ ACTION_UNITS: tuple[ActionUnit, ...] = (
     # Chin and lower lip: the chin alone follows the head's pitch more than the jaw.
     ActionUnit("AU26", "jaw drop", (17, 152), (2,), DOWN, 0.22, neutral_percentile=10),
     ActionUnit("AU28", "lip suck", (13, 17), (0, 14), UP, 0.4, onset=0.2, relative=True, unless=_CLOSED),
-    ActionUnit("AU43", "eyes closed", (144, 145, 153), (160, 159, 158), UP, 0.6, neutral_percentile=25, relative=True),
+    ActionUnit("AU43", "eyes closed", (144, 145, 153), (160, 159, 158), UP, 0.75, neutral_percentile=25, onset=0.1, relative=True),
 )
 
 UNSEEN: dict[str, str] = {

@@ -139,9 +139,7 @@ def _describe(content_id: str, track: Track, ticks: int, params: AudioParams) ->
     )
 
 
-def _speech(
-    db: NDArray[np.float32], loudness: NDArray[np.float64], covered: NDArray[np.bool_], params: AudioParams
-) -> NDArray[np.bool_]:
+def _speech(db: NDArray[np.float32], loudness: NDArray[np.float64], covered: NDArray[np.bool_], params: AudioParams) -> NDArray[np.bool_]:
     """Whether somebody speaks: the telephone band stands clear of the track's own noise floor (its 10th percentile)."""
     if not covered.any():
         return np.zeros(len(covered), bool)

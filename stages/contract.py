@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 
 from schemas.reasons import Failure, Outcome, Reason
@@ -38,7 +39,7 @@ class StageResult:
     """Decoded frames (or ticks), for the progress bar; never stored."""
 
 
-def table_from_columns(columns: dict[str, object], schema: pa.Schema) -> pa.Table:
+def table_from_columns(columns: Mapping[str, object], schema: pa.Schema) -> pa.Table:
     """A table of exactly `schema`, from one array or list a column."""
     return pa.table([_as_array(columns[f.name], f.type) for f in schema], schema=schema)
 
@@ -49,9 +50,12 @@ def _as_array(values: object, kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
+def as_frame(table: pa.Table) -> pl.DataFrame:
+    """The same rows for polars, without a copy where the types allow."""
+    return pl.DataFrame(table)
+
+
 def concat(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
     """The tables one after the other, as one chunk; an empty table of `schema` when there are none."""
     parts = [t.cast(schema) for t in tables]
     return pa.concat_tables(parts).combine_chunks() if parts else schema.empty_table()
-
-

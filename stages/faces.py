@@ -132,9 +132,7 @@ class _FaceColumns:
         self._params = params
         self._rows: list[dict[str, Any]] = []
 
-    def add(
-        self, tick: int, frame: VideoFrame, rgb: NDArray[np.uint8], seen: FaceObservation, landmarks: NDArray[np.float32]
-    ) -> None:
+    def add(self, tick: int, frame: VideoFrame, rgb: NDArray[np.uint8], seen: FaceObservation, landmarks: NDArray[np.float32]) -> None:
         """`landmarks`, (468, 3), are those to store: crop, pose and box stay with the tracker's own, which lids don't touch."""
         crop = cut_out(rgb, seen.landmarks, self._params.crop_px)
         pitch, yaw, roll = pose_degrees(seen.landmarks.astype(np.float64)).tolist()
@@ -177,7 +175,7 @@ class _FaceColumns:
 
 
 def _fixed(rows: list[NDArray[Any]], width: int, dtype: type) -> pa.Array:
-    flat = np.concatenate(rows).astype(dtype) if rows else np.zeros(0, dtype)
+    flat: NDArray[Any] = np.concatenate(rows).astype(dtype) if rows else np.zeros(0, dtype)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), width)
 
 

@@ -44,7 +44,7 @@ def run(faces: pa.Table, params: FauParams) -> StageResult:
     columns: dict[str, object] = {name: faces[name] for name in ("content_id", "track", "tick")}
     for name, values in zip(AU_NAMES, table.T, strict=True):
         columns[name] = pa.array(values.astype(np.float32), mask=np.isnan(values))
-    outcomes = {content_id: Outcome.DONE for content_id in pc.unique(faces["content_id"]).to_pylist()}
+    outcomes = dict.fromkeys(pc.unique(faces["content_id"]).to_pylist(), Outcome.DONE)
     return StageResult(table_from_columns(columns, FAU), outcomes=outcomes, frames_seen=faces.num_rows)
 
 

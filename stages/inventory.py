@@ -23,8 +23,12 @@ INPUT, OUTPUT, VERSION = LISTING, INVENTORY, 1
 _READ_BYTES = 1 << 20
 _VFR_SPREAD = 0.1  # frame distances that differ by more than a tenth of their median
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .flv .wmv .asf .ogv .3gp .3g2 .mxf .vob .h264 .hevc .ivf .dv".split()
-)
+    f".{name}"
+    for name in (
+        "mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "mts", "m2ts", "flv", "wmv", "asf", "ogv",
+        "3gp", "3g2", "mxf", "vob", "h264", "hevc", "ivf", "dv",
+    )
+)  # fmt: skip
 """Names that promise a video: when such a file does not open it has failed, any other file is simply not a video."""
 
 

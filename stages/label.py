@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -14,11 +12,12 @@ from schemas.params import LabelParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FRAMES, LABELS, SCORES
 from schemas.timebase import WINDOW_TICKS
-from stages.contract import StageResult, table_from_columns
+from stages.contract import StageResult, as_frame, table_from_columns
 from stages.hysteresis import moving_average, states
 
 INPUT, OUTPUT, VERSION = (FRAMES, FACES, AUDIO, SCORES), LABELS, 1
 
+_LABEL_TYPES = as_frame(LABELS.empty_table()).schema
 _SHARP, _WIDE_PX, _TURNED_DEG = 100.0, 120.0, 60.0
 """A face that is this sharp (variance of the Laplacian) and this wide, and looks at the camera, has quality 1; turned this far, 0."""
 
@@ -38,10 +37,10 @@ class Label:
         Every frame of `frames` gets a row for each face in it, or one row with a null track.
         """
         result = StageResult(LABELS.empty_table())
-        tables = [pl.from_arrow(t) for t in (frames, faces, audio, scores)]
+        tables = [as_frame(t) for t in (frames, faces, audio, scores)]
         rows: list[pl.DataFrame] = []
-        for content_id in tables[0]["content_id"].unique(maintain_order=True):  # type: ignore[index]
-            own = [t.filter(pl.col("content_id") == content_id) for t in tables if isinstance(t, pl.DataFrame)]
+        for content_id in tables[0]["content_id"].unique(maintain_order=True):
+            own = [t.filter(pl.col("content_id") == content_id) for t in tables]
             rows.append(self._video(*own))
             result.outcomes[content_id] = Outcome.DONE
             result.frames_seen += own[0].height
@@ -90,6 +89,12 @@ class Label:
         by_total = np.isfinite(p_total)
         evidence = np.where(by_total, _pool_evidence(windows, "total", num_ticks), _pool_evidence(windows, "visual", num_ticks))
         label = states(np.where(by_total, p_total, p_visual), self.fake_above, self.real_below)
+        seen_at_all = np.isfinite(p_visual)
+        basis = ["total" if t else "visual" if v else None for t, v in zip(by_total, seen_at_all, strict=True)]
+        why = [
+            None if t else (why_silent[k] or Reason.SILENT_AUDIO.value) if v else Reason.TRACK_TOO_SHORT.value
+            for k, (t, v) in enumerate(zip(by_total, seen_at_all, strict=True))
+        ]
         ticks = pl.DataFrame(
             {
                 "tick": np.arange(num_ticks, dtype=np.int32),
@@ -98,14 +103,8 @@ class Label:
                 "p_visual": p_visual,
                 "evidence": evidence,
                 "label": pl.Series(label, dtype=pl.String),
-                "basis": pl.Series(["total" if t else "visual" if v else None for t, v in zip(by_total, np.isfinite(p_visual), strict=True)], dtype=pl.String),
-                "why": pl.Series(
-                    [
-                        None if t else (why_silent[k] or Reason.SILENT_AUDIO.value) if v else Reason.TRACK_TOO_SHORT.value
-                        for k, (t, v) in enumerate(zip(by_total, np.isfinite(p_visual), strict=True))
-                    ],
-                    dtype=pl.String,
-                ),
+                "basis": pl.Series(basis, dtype=pl.String),
+                "why": pl.Series(why, dtype=pl.String),
                 "n_windows": n_windows.astype(np.int16),
             }
         )
@@ -128,14 +127,11 @@ class Label:
         return self._shape(rows)
 
     def _shape(self, rows: pl.DataFrame) -> pl.DataFrame:
-        schema = pl.from_arrow(LABELS.empty_table())
-        assert isinstance(schema, pl.DataFrame)
+        """Exactly the columns of LABELS: what is not there is null, and so is NaN."""
         rows = rows.with_columns(provenance_id=pl.lit(self._provenance_id))
-        columns = [
-            (pl.col(n).fill_nan(None) if n in {"p_total", "p_audio", "p_visual", "evidence"} and n in rows.columns else pl.col(n) if n in rows.columns else pl.lit(None)).cast(t).alias(n)
-            for n, t in schema.schema.items()
-        ]
-        return rows.select(columns)
+        known = [pl.col(pl.Float64).fill_nan(None)] if pl.Float64 in rows.dtypes else []
+        rows = rows.with_columns(*known)
+        return rows.select((pl.col(n) if n in rows.columns else pl.lit(None)).cast(t).alias(n) for n, t in _LABEL_TYPES.items())
 
 
 def thresholds(params: LabelParams, calibration: Calibration) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from schemas.params import ScoreParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FAU, SCORES
 from schemas.timebase import WINDOW_TICKS
-from stages.contract import StageResult, table_from_columns
+from stages.contract import StageResult, as_frame, table_from_columns
 from stages.network_input import SoundInput, TrackInput, by_track, crops_to_unit, sound_input, track_input
 from stages.windows import window_starts
 
@@ -65,10 +65,7 @@ class Score:
         the rows of tracks hold the total and the visual answer.
         """
         result = StageResult(SCORES.empty_table())
-        seen = pl.from_arrow(faces.select(["content_id", "track", "tick", "crop"]))
-        units = pl.from_arrow(fau)
-        sounds = pl.from_arrow(audio)
-        assert isinstance(seen, pl.DataFrame) and isinstance(units, pl.DataFrame) and isinstance(sounds, pl.DataFrame)
+        seen, units, sounds = as_frame(faces.select(["content_id", "track", "tick", "crop"])), as_frame(fau), as_frame(audio)
         joined = seen.join(units, on=["content_id", "track", "tick"], how="left", maintain_order="left")
         windows: list[_Window] = []
         with torch.inference_mode(), self._precision:
@@ -160,4 +157,3 @@ def _to_table(windows: list[_Window]) -> pa.Table:
         columns[f"logit_{head}"] = [w.logits[head] if head in answered[i] else None for i, w in enumerate(windows)]
         columns[f"evidence_{head}"] = [w.evidence[head] if head in answered[i] else None for i, w in enumerate(windows)]
     return table_from_columns(columns, SCORES)
-

@@ -39,8 +39,7 @@ def run(labels: pl.DataFrame, params: SegmentParams, fake_above: float, real_bel
             known = source.filter(pl.col(column).is_not_null())
             if modality != "audio":
                 known = known.filter(pl.col("track").is_not_null())
-            for (track,), frames in known.group_by("track", maintain_order=True):
-                frames = frames.sort("pts_us")
+            for (track,), frames in known.sort("pts_us").group_by("track", maintain_order=True):
                 p = frames[column].cast(pl.Float64).to_numpy()
                 fake = np.array([s == FAKE for s in states(p, fake_above, real_below)])
                 for start_us, end_us, score in _spans(frames["pts_us"].to_numpy(), p, fake, frame_us, params):

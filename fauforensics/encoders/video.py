@@ -59,4 +59,4 @@ class LiteVideoEncoder(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """crops (B, T, 3, 80, 80) in [-1, 1] to tokens (B, T, dim)."""
-        return self.over_time(self.per_tick(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]))
+        return self.over_time(self.per_tick(crops.flatten(0, 1)).view(crops.shape[0], crops.shape[1], -1))

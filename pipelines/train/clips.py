@@ -9,11 +9,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fauforensics.frontend import NUM_MELS
-from pipelines.step import receipts_of
 from pipelines.listing import read_inventory
+from pipelines.step import receipts_of
 from pipelines.workspace import Workspace
 from schemas.timebase import HOPS_PER_TICK
-from stages.network_input import by_track, track_input
+from stages.contract import as_frame
+from stages.network_input import TrackInput, by_track, track_input
 
 _FLOOR_DB = -100.0
 
@@ -46,9 +47,10 @@ def load_clips(workspace: Workspace, crop_px: int, min_ticks: int) -> list[Clip]
     keys = {step: {r.unit: r.unit_key for r in receipts_of(workspace, step)} for step in ("faces", "fau", "audio")}
     clips = []
     for unit in sorted(keys["faces"]):
-        faces = _frame(store.read("faces", keys["faces"][unit], "faces", ["content_id", "track", "tick", "crop"]))
-        joined = faces.join(_frame(store.read("fau", keys["fau"][unit], "fau")), on=["content_id", "track", "tick"], how="left", maintain_order="left")
-        sounds = _frame(store.read("audio", keys["audio"][unit], "audio"))
+        faces = as_frame(store.read("faces", keys["faces"][unit], "faces", ["content_id", "track", "tick", "crop"]))
+        aus = as_frame(store.read("fau", keys["fau"][unit], "fau"))
+        joined = faces.join(aus, on=["content_id", "track", "tick"], how="left", maintain_order="left")
+        sounds = as_frame(store.read("audio", keys["audio"][unit], "audio"))
         for (content_id,), own in joined.group_by("content_id", maintain_order=True):
             sound = sounds.filter((pl.col("content_id") == content_id) & pl.col("reason").is_null()).sort("tick")
             for number, rows in by_track(own).items():
@@ -58,7 +60,7 @@ def load_clips(workspace: Workspace, crop_px: int, min_ticks: int) -> list[Clip]
     return sorted(clips, key=lambda c: c.uri)
 
 
-def _clip(uri: str, content_id: str, track, sound: pl.DataFrame) -> Clip | None:  # type: ignore[no-untyped-def]
+def _clip(uri: str, content_id: str, track: TrackInput, sound: pl.DataFrame) -> Clip | None:
     ticks = sound["tick"].to_numpy()
     if not len(ticks) or not track.present.all():
         return None
@@ -76,9 +78,3 @@ def _clip(uri: str, content_id: str, track, sound: pl.DataFrame) -> Clip | None:
         sound["speech"].to_numpy()[heard],
         sound["loudness_dbfs"].to_numpy()[heard],
     )
-
-
-def _frame(table: object) -> pl.DataFrame:
-    frame = pl.from_arrow(table)  # type: ignore[arg-type]
-    assert isinstance(frame, pl.DataFrame)
-    return frame

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 # clips), made symmetric.
 _STABLE = (33, 133, 362, 263, 168, 6, 197, 2, 98, 327)
 _TEMPLATE = np.array(
-    [[-0.5, 0.0], [-0.19, 0.013], [0.19, 0.013], [0.5, 0.0], [0.0, -0.06], [0.0, 0.03], [0.0, 0.11], [0.0, 0.51], [-0.19, 0.49], [0.19, 0.49]]
-)
+    [
+        [-0.5, 0.0], [-0.19, 0.013], [0.19, 0.013], [0.5, 0.0],
+        [0.0, -0.06], [0.0, 0.03], [0.0, 0.11], [0.0, 0.51], [-0.19, 0.49], [0.19, 0.49],
+    ]
+)  # fmt: skip
 _CENTRE_Y, _SIDE = 0.47, 2.1
 """In eye distances: the crop reaches from above raised brows (-0.58) to below a dropped chin (1.52)."""
 

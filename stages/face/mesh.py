@@ -27,7 +27,7 @@ class Region:
     @classmethod
     def around_detection(cls, detection: Detection) -> Region:
         box = detection.box
-        return cls((box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max()) * _MARGIN, _angle(*detection.eyes))
+        return cls(((box[:2] + box[2:]) / 2).astype(np.float32), float((box[2:] - box[:2]).max()) * _MARGIN, _angle(*detection.eyes))
 
     @classmethod
     def around_mesh(cls, landmarks: NDArray[np.float32]) -> Region:

@@ -134,7 +134,7 @@ class FaceTracker:
     ) -> FaceObservation:
         if tick % self._params.detect_every_ticks == 0:
             mixed = _LOOK_MEMORY * track.look + (1 - _LOOK_MEMORY) * _look(rgb, landmarks)
-            track.look = mixed / max(float(np.linalg.norm(mixed)), 1e-6)
+            track.look = (mixed / max(float(np.linalg.norm(mixed)), 1e-6)).astype(np.float32)
         track.landmarks, track.box, track.last_tick = landmarks, box, tick
         return FaceObservation(track.number, landmarks, box, presence)
 
@@ -144,7 +144,7 @@ def _box_of(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _centre(box: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (box[:2] + box[2:]) / 2
+    return ((box[:2] + box[2:]) / 2).astype(np.float32)
 
 
 def _covers(box: NDArray[np.float32], detection: Detection) -> bool:
