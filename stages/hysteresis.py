@@ -10,6 +10,8 @@ REAL, UNCERTAIN, FAKE, UNKNOWN = "real", "uncertain", "fake", None
 
 def moving_average(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """Centred mean over `width` places that skips NaN; a place that is NaN stays NaN. values: (T,)."""
+    if not len(values):
+        return values
     known = np.isfinite(values)
     kernel = np.ones(width)
     total = np.convolve(np.where(known, values, 0.0), kernel, mode="full")

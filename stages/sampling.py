@@ -33,18 +33,16 @@ def nearest_frames(frames: Iterator[T]) -> Iterator[tuple[int, T]]:
     tick = 0
     previous: T | None = None
     for frame in frames:
-        if previous is None:
-            tick = max(0, -(-(frame.pts_us - MAX_HOLD_US) // TICK_US)) if frame.pts_us > MAX_HOLD_US else 0
-        else:
+        if previous is not None:
             middle = (previous.pts_us + frame.pts_us) // 2
-            while tick * TICK_US <= middle:
-                if tick * TICK_US - previous.pts_us > MAX_HOLD_US:
-                    tick = max(tick + 1, -(-(frame.pts_us - MAX_HOLD_US) // TICK_US))
-                    break
-                yield tick, previous
-                tick += 1
+            yield from ((k, previous) for k in _held(tick, previous, middle))
+            tick = max(tick, middle // TICK_US + 1)
         previous = frame
+        tick = max(tick, -(-(frame.pts_us - MAX_HOLD_US) // TICK_US)) if tick * TICK_US < frame.pts_us - MAX_HOLD_US else tick
     if previous is not None:
-        while tick * TICK_US <= previous.pts_us + TICK_US // 2:
-            yield tick, previous
-            tick += 1
+        yield from ((k, previous) for k in _held(tick, previous, previous.pts_us + TICK_US // 2))
+
+
+def _held(first_tick: int, frame: Timed, until_us: int) -> range:
+    """Ticks from `first_tick` up to a time, as far as the frame may stand for them."""
+    return range(first_tick, min(until_us, frame.pts_us + MAX_HOLD_US) // TICK_US + 1)

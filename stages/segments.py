@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from schemas.params import SegmentParams
 from schemas.tables import LABELS, SEGMENTS
@@ -41,8 +42,7 @@ def run(labels: pl.DataFrame, params: SegmentParams, fake_above: float, real_bel
                 known = known.filter(pl.col("track").is_not_null())
             for (track,), frames in known.sort("pts_us").group_by("track", maintain_order=True):
                 p = frames[column].cast(pl.Float64).to_numpy()
-                fake = np.array([s == FAKE for s in states(p, fake_above, real_below)])
-                for start_us, end_us, score in _spans(frames["pts_us"].to_numpy(), p, fake, frame_us, params):
+                for start_us, end_us, score in _spans(frames["pts_us"].to_numpy(), p, frame_us, params, fake_above, real_below):
                     rows.append(
                         {
                             "content_id": content_id,
@@ -59,17 +59,24 @@ def run(labels: pl.DataFrame, params: SegmentParams, fake_above: float, real_bel
 
 
 def _spans(
-    pts_us: np.ndarray[Any, Any], p: np.ndarray[Any, Any], fake: np.ndarray[Any, Any], frame_us: int, params: SegmentParams
+    pts_us: NDArray[np.int64],
+    p: NDArray[np.float64],
+    frame_us: int,
+    params: SegmentParams,
+    fake_above: float,
+    real_below: float,
 ) -> list[tuple[int, int, float]]:
+    """(start_us, end_us, score) of each span; a hole in time longer than `max_gap_ms` ends one like a real frame does."""
+    gap_us = params.max_gap_ms * 1_000
+    holes = np.flatnonzero(np.diff(pts_us) > frame_us + gap_us) + 1
     merged: list[list[int]] = []
-    for start, end in runs(fake):
-        if merged and pts_us[start] - (pts_us[merged[-1][1] - 1] + frame_us) <= params.max_gap_ms * 1_000:
-            merged[-1][1] = end
-        else:
-            merged.append([start, end])
-    spans = []
-    for start, end in merged:
-        start_us, end_us = int(pts_us[start]), int(pts_us[end - 1]) + frame_us
-        if end_us - start_us >= params.min_length_ms * 1_000:
-            spans.append((start_us, end_us, float(p[start:end].mean())))
-    return spans
+    for part in np.split(np.arange(len(p)), holes):
+        fake = np.array([s == FAKE for s in states(p[part], fake_above, real_below)])
+        for start, end in runs(fake):
+            first, last = int(part[start]), int(part[end - 1])
+            if merged and pts_us[first] - (pts_us[merged[-1][1]] + frame_us) <= gap_us:
+                merged[-1][1] = last
+            else:
+                merged.append([first, last])
+    spans = [(int(pts_us[first]), int(pts_us[last]) + frame_us, float(p[first : last + 1].mean())) for first, last in merged]
+    return [span for span in spans if span[1] - span[0] >= params.min_length_ms * 1_000]

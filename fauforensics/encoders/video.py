@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from fauforensics.encoders.temporal import TemporalBlock
@@ -49,7 +50,7 @@ class LiteVideoEncoder(nn.Module):
 
     def per_tick(self, crops: Tensor) -> Tensor:
         """crops (N, 3, 80, 80) in [-1, 1] to features (N, dim): the expensive part, which knows nothing of time."""
-        features: Tensor = self.project(self.squeeze(self.picture(crops)).flatten(1))
+        features: Tensor = self.project(self.squeeze(self.picture(crops.contiguous(memory_format=torch.channels_last))).flatten(1))
         return features
 
     def over_time(self, features: Tensor) -> Tensor:

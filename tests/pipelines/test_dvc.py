@@ -1,0 +1,78 @@
+"""DVC end to end, in a git repository made for the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.conftest import FACE_NOFACE, SINGLE_FACE
+from tests.pipelines.test_cli import fauscan
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(workspace: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def repro(workspace: Path) -> str:
+    done = run(workspace, sys.executable, "-m", "dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_templates_are_this_repositorys_own_pipeline() -> None:
+    assert (ROOT / "dvc.yaml").read_bytes() == (ROOT / "pipelines" / "templates" / "dvc.yaml").read_bytes()
+
+
+@pytest.mark.slow
+def test_init_repro_nothing_new_new_parameter_new_file(tmp_path: Path) -> None:
+    archive, workspace = tmp_path / "archive", tmp_path / "ws"
+    archive.mkdir()
+    shutil.copy(SINGLE_FACE.path, archive)
+    done = fauscan("init", workspace, "--archive", archive)
+    assert done.returncode == 0, done.stderr
+    assert run(workspace, "git", "status", "--porcelain").stdout == ""
+    assert "fauscan==" in (workspace / "requirements.txt").read_text(encoding="utf-8")
+    assert "analytics = false" in (workspace / ".dvc" / "config").read_text(encoding="utf-8")
+
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").replace("name: ray", "name: local"), encoding="utf-8")
+    repro(workspace)
+    first = pl.read_parquet(workspace / "data" / "labels")
+    assert first.height == SINGLE_FACE.frames
+    assert (workspace / "reports" / "index.html").is_file()
+    changed = run(workspace, "git", "status", "--porcelain").stdout
+    assert "store/" not in changed
+    assert "labels/" not in changed
+
+    again = repro(workspace)
+    assert again.count("didn't change, skipping") == 6  # all but the inventory, which always looks
+    assert "nothing new" in again
+
+    params.write_text(params.read_text(encoding="utf-8").replace("smooth_ticks: 5", "smooth_ticks: 9"), encoding="utf-8")
+    relabelled = repro(workspace)
+    assert "Running stage 'label'" in relabelled
+    assert "Running stage 'faces'" not in relabelled
+    assert "Running stage 'score'" not in relabelled
+
+    shutil.copy(FACE_NOFACE.path, archive)
+    grown = repro(workspace)
+    assert "faces      1 videos" in grown
+    assert pl.read_parquet(workspace / "data" / "labels").height == SINGLE_FACE.frames + FACE_NOFACE.frames
+
+
+@pytest.mark.slow
+def test_without_an_archive_the_root_of_the_project_says_what_to_set(tmp_path: Path) -> None:
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    done = fauscan("inventory", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "archive.uri is not set; put the folder or URL of your videos there" in done.stderr

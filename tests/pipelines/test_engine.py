@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import functools
+import os
+
+import pytest
+
+from pipelines import engine
+from schemas.errors import FauScanError
+from schemas.params import EngineParams
+
+
+class Double:
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def __call__(self, task: int, /) -> tuple[int, int]:
+        if task == 13:
+            raise FauScanError("thirteen is not welcome")
+        if task == 666:
+            os._exit(1)
+        return task, 2 * task + self._offset
+
+    def close(self) -> None:
+        pass
+
+
+def run(tasks: list[int], name: str) -> dict[int, int]:
+    return dict(engine.run(tasks, functools.partial(Double, 1), EngineParams(name=name, workers=2)))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_every_task_is_done_once(name: str) -> None:
+    assert run(list(range(10)), name) == {i: 2 * i + 1 for i in range(10)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_an_error_for_people_comes_through_as_it_is(name: str) -> None:
+    with pytest.raises(FauScanError, match="thirteen is not welcome"):
+        run([1, 13], name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_a_process_that_dies_ends_the_run_with_a_message(name: str) -> None:
+    with pytest.raises(FauScanError, match="died"):
+        run([666], name)
+
+
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_nothing_to_do_starts_nothing(name: str) -> None:
+    assert run([], name) == {}

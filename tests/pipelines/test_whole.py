@@ -1,0 +1,189 @@
+"""The whole chain on real clips: both engines, the same bytes; nothing new, nothing done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.conftest import FACE_NOFACE, NO_FACE, SHARED, SINGLE_FACE, WOLFGANG, needs_shared
+from tests.pipelines.test_cli import fauscan
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    for clip in (SINGLE_FACE, NO_FACE, FACE_NOFACE, WOLFGANG):
+        shutil.copy(clip.path, folder)
+    (folder / "copy").mkdir()
+    shutil.copy(SINGLE_FACE.path, folder / "copy" / "again.mp4")
+    (folder / "broken.mp4").write_bytes(SINGLE_FACE.path.read_bytes()[:2000])
+    (folder / "notes.txt").write_text("not a video", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workspace(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out") / "ws"
+    done = fauscan("run", archive, "--workspace", folder, "--engine", "local")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def labels(workspace: Path) -> pl.DataFrame:
+    inventory = pl.read_parquet(workspace / "data" / "inventory.parquet").unique("content_id", keep="last")
+    return pl.read_parquet(workspace / "data" / "labels").join(inventory.select("content_id", "uri"), on="content_id")
+
+
+@pytest.mark.slow
+def test_every_frame_of_every_video_has_a_row(workspace: Path) -> None:
+    rows = labels(workspace)
+    for clip, name in (
+        (SINGLE_FACE, "single_face.mp4"),
+        (NO_FACE, "no_face.mp4"),
+        (FACE_NOFACE, "face_noface.mov"),
+        (WOLFGANG, "Wolfgang"),
+    ):
+        own = rows.filter(pl.col("uri").str.contains(name, literal=True))
+        assert own.height == clip.frames  # one face at most in all of them
+        assert own["frame_index"].to_list() == list(range(clip.frames))
+        assert (np.diff(own["pts_us"]) > 0).all()
+    no_face = rows.filter(pl.col("uri") == "no_face.mp4")
+    assert no_face["label"].null_count() == NO_FACE.frames
+    assert set(no_face["reason"]) == {"no_face"}
+    for column in ("p_total", "p_audio", "p_visual", "quality"):
+        assert rows[column].drop_nulls().cast(float).is_between(0, 1).all()
+    assert (rows["label"].is_not_null() | rows["reason"].is_not_null()).all()
+    assert rows.filter(pl.col("uri").str.contains("Wolfgang"))["basis"].unique().to_list() == ["visual"]
+
+
+@pytest.mark.slow
+def test_every_file_is_accounted_for(workspace: Path) -> None:
+    inventory = pl.read_parquet(workspace / "data" / "inventory.parquet")
+    failures = pl.read_parquet(workspace / "data" / "failures.parquet")
+    assert inventory["uri"].to_list() == sorted(
+        ["WolfgangLanger_Pexels.mp4", "broken.mp4", "copy/again.mp4", "face_noface.mov", "no_face.mp4", "notes.txt", "single_face.mp4"]
+    )
+    outcome = dict(inventory.select("uri", "outcome").iter_rows())
+    assert outcome["broken.mp4"] == "failed"
+    assert outcome["notes.txt"] == "filtered"
+    assert set(failures["uri"]) >= {"broken.mp4", "notes.txt", "no_face.mp4"}
+    same = inventory.filter(pl.col("uri").is_in(["single_face.mp4", "copy/again.mp4"]))
+    assert same["content_id"].n_unique() == same["unit"].n_unique() == 1
+    assert labels(workspace).height == SINGLE_FACE.frames + NO_FACE.frames + FACE_NOFACE.frames + WOLFGANG.frames
+
+
+@pytest.mark.slow
+def test_provenance_and_report_are_there(workspace: Path) -> None:
+    provenance = pl.read_parquet(workspace / "data" / "provenance.parquet")
+    assert set(labels(workspace)["provenance_id"]) == set(provenance["provenance_id"])
+    page = (workspace / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "single_face.mp4" in page
+    assert "no_face" in page or "No face" in page
+    assert str(workspace) not in page
+
+
+@pytest.mark.slow
+def test_a_second_run_computes_nothing_and_changes_nothing(workspace: Path, archive: Path) -> None:
+    before = {name: (workspace / name).stat().st_mtime_ns for name in tree(workspace)}
+    done = fauscan("run", archive, "--workspace", workspace, "--engine", "local")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("nothing new") == 6
+    assert {name: (workspace / name).stat().st_mtime_ns for name in tree(workspace)} == before
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(workspace: Path, archive: Path, tmp_path: Path) -> None:
+    done = fauscan("run", archive, "--workspace", tmp_path / "ray", "--engine", "ray")
+    assert done.returncode == 0, done.stderr
+    for part in ("data", "store"):
+        ours, theirs = tree(workspace / part), tree(tmp_path / "ray" / part)
+        assert sorted(ours) == sorted(theirs)
+        # The ledgers hold the files' times on this disk; they are the same, for the archive is.
+        assert [n for n in ours if ours[n] != theirs[n]] == []
+    assert (workspace / "reports" / "metrics.json").read_bytes() == (tmp_path / "ray" / "reports" / "metrics.json").read_bytes()
+    assert "Warning" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_new_file_leaves_old_units_alone(workspace: Path, archive: Path, tmp_path: Path) -> None:
+    grown, copy = tmp_path / "archive", tmp_path / "ws"
+    shutil.copytree(archive, grown)
+    shutil.copytree(workspace, copy)
+    params = copy / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").replace(str(archive), str(grown)), encoding="utf-8")
+    old = tree(copy / "store" / "faces")
+    data = bytearray(SINGLE_FACE.path.read_bytes())
+    (grown / "new.mp4").write_bytes(data + b"\x00\x00\x00\x08free")
+    done = fauscan("run", grown, "--workspace", copy, "--engine", "local")
+    assert done.returncode == 0, done.stderr
+    new = tree(copy / "store" / "faces")
+    assert {n: new[n] for n in old} == old
+    assert len(new) == len(old) + 3
+    assert labels(copy).filter(pl.col("uri") == "new.mp4").height == SINGLE_FACE.frames
+    # And when it is taken away again, its rows go and nothing is computed.
+    (grown / "new.mp4").unlink()
+    done = fauscan("run", grown, "--workspace", copy, "--engine", "local")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("nothing new") >= 5
+    assert labels(copy).height == labels(workspace).height
+
+
+@pytest.mark.slow
+def test_a_workspace_is_for_one_archive(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"1")
+    done = fauscan("run", tmp_path, "--workspace", workspace)
+    assert done.returncode == 1
+    assert "holds the labels of" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "code"), [("single_face.mp4", 1), ("copy/again.mp4", 0), ("Wolfgang", 0), ("broken.mp4", 0), ("nothing.mp4", 1)]
+)
+def test_show_finds_a_video_by_the_end_of_its_name(workspace: Path, name: str, code: int) -> None:
+    done = fauscan("show", name, "-w", workspace)
+    if name == "single_face.mp4":
+        code = 0  # an exact match wins
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bytes(workspace: Path, archive: Path, tmp_path: Path) -> None:
+    import signal
+
+    out = tmp_path / "ws"
+    command = [sys.executable, "-m", "pipelines.cli", "run", str(archive), "-w", str(out), "--engine", "local"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("faces"):
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "data" / "labels").exists()
+    done = fauscan("run", archive, "-w", out, "--engine", "local")
+    assert done.returncode == 0, done.stderr
+    assert "faces      nothing new" in done.stderr
+    assert tree(out / "data") == tree(workspace / "data")
+
+
+@needs_shared
+@pytest.mark.slow
+def test_grid_gives_the_same_label_files_on_both_engines(tmp_path: Path) -> None:
+    for engine in ("local", "ray"):
+        done = fauscan("run", SHARED / "media" / "grid", "--workspace", tmp_path / engine, "--engine", engine)
+        assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "local" / "data" / "labels") == tree(tmp_path / "ray" / "data" / "labels")
+    assert pl.read_parquet(tmp_path / "ray" / "data" / "labels").height == 11 * 75

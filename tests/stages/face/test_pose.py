@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.face.pose import CHIN, FOREHEAD, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, head_axes, pose_degrees
+
+
+def frontal() -> np.ndarray:
+    """A face that looks at the camera: x right on the screen, y down, z away."""
+    mesh = np.zeros((468, 3))
+    mesh[list(RIGHT_EYE_CORNERS)] = [[-50, 0, 0], [-20, 0, -2]]
+    mesh[list(LEFT_EYE_CORNERS)] = [[20, 0, -2], [50, 0, 0]]
+    mesh[FOREHEAD], mesh[CHIN] = [0, -60, 0], [0, 130, 0]
+    return mesh
+
+
+def turn(axis: int, degrees: float) -> np.ndarray:
+    a = np.radians(degrees)
+    i, j = [(1, 2), (2, 0), (0, 1)][axis]
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = np.cos(a)
+    matrix[i, j], matrix[j, i] = -np.sin(a), np.sin(a)
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        (np.eye(3), (0, 0, 0)),
+        (turn(0, 20), (20, 0, 0)),  # forehead comes forward: chin down
+        (turn(1, -30), (0, 30, 0)),  # nose to the right of the screen: its own left
+        (turn(2, 15), (0, 0, 15)),  # clockwise on the screen, where y points down
+    ],
+)
+def test_angles_have_the_documented_sign(matrix: np.ndarray, expected: tuple[float, float, float]) -> None:
+    np.testing.assert_allclose(pose_degrees(frontal() @ matrix.T), expected, atol=1e-6)
+
+
+@given(st.floats(-60, 60), st.floats(-60, 60), st.floats(-170, 170), st.floats(0.1, 10))
+def test_axes_turn_with_the_head(pitch: float, yaw: float, roll: float, scale: float) -> None:
+    matrix = turn(2, roll) @ turn(1, yaw) @ turn(0, pitch)
+    axes = head_axes(scale * frontal() @ matrix.T + 7)
+    np.testing.assert_allclose(axes, head_axes(frontal()) @ matrix.T, atol=1e-9)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-9)
