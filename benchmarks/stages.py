@@ -20,7 +20,7 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
 
 import pyarrow as pa
 
-from pipelines.worker import quiet_process
+from pipelines.process import quiet_process
 from schemas.params import AudioParams, DecodeParams, FaceParams, FauParams, ScoreParams
 from schemas.tables import LISTING
 from stages import fau

@@ -11,6 +11,7 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import ArchiveError
 from schemas.reasons import Outcome, Reason
@@ -35,7 +36,7 @@ class Archive:
             self._fs, self._root = fsspec.core.url_to_fs(uri)
         except (ValueError, ImportError) as error:
             raise ArchiveError(f"archive {uri}: {error}") from None
-        self._is_local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+        self._is_local = isinstance(self._fs, LocalFileSystem)
 
     @property
     def name(self) -> str:

@@ -12,9 +12,9 @@ import pyarrow as pa
 from pipelines import engine
 from pipelines.archive import Archive
 from pipelines.parquet import write_if_changed
+from pipelines.process import quiet_process
 from pipelines.progress import StepProgress, console
 from pipelines.units import LEDGER, Video, assign
-from pipelines.worker import quiet_process
 from pipelines.workspace import Workspace
 from schemas.errors import ArchiveError
 from schemas.params import DecodeParams

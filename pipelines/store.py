@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from pipelines.parquet import sha256, to_bytes
 from schemas.errors import WorkspaceError
@@ -61,7 +62,7 @@ class Store:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._fs, self._root = fsspec.core.url_to_fs(uri)
-        self._is_local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+        self._is_local = isinstance(self._fs, LocalFileSystem)
 
     def receipt(self, stage: str, unit_key: str) -> Receipt | None:
         """The receipt of a finished unit, or None. A damaged receipt is none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.archive import Archive
 from pipelines.chain import STEPS
+from pipelines.process import quiet_process
 from pipelines.provenance import Provenance
 from pipelines.store import Receipt, Store
 from schemas.params import PipelineParams
@@ -38,19 +38,6 @@ class Done:
     receipt: Receipt
     frames: int
     seconds: float
-
-
-def quiet_process() -> None:
-    """One thread and no chatter: the same in every engine, so that the bytes are the same too."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
-        os.environ[name] = "1"
-    import av.logging
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    av.logging.set_level(None)
 
 
 class StepWorker:

@@ -144,7 +144,7 @@ def _tiles(totals: dict[str, Any]) -> list[dict[str, Any]]:
         {"title": "Labelled", "count": totals["labelled"], "note": "of which:"},
         *({"title": name, "count": opinions[name], "note": ""} for name in ("fake", "uncertain", "real")),
         {"title": "Filtered", "count": totals["filtered"], "note": "nothing to label"},
-        {"title": "Failed", "count": totals["failed"], "note": "tried again next time"},
+        {"title": "Failed", "count": totals["failed"], "note": "something is wrong with them"},
     ]
     if totals["unlabelled"]:
         tiles.append({"title": "Unlabelled", "count": totals["unlabelled"], "note": "scanned in vain"})
