@@ -57,11 +57,10 @@ class Label:
         num_ticks = max(num_ticks, *(int(s) + WINDOW_TICKS for s in scores["start_tick"])) if scores.height else num_ticks
         sound = scores.filter(pl.col("track").is_null())
         p_audio = self._probability("audio", sound, num_ticks)
-        why_silent = _reasons(audio, sound, num_ticks)
         parts = []
         for (track,), seen in faces.group_by("track", maintain_order=True):
             own = scores.filter(pl.col("track") == track)
-            parts.append(self._track(frames, seen, own, p_audio, why_silent, num_ticks))
+            parts.append(self._track(frames, seen, own, p_audio, _reasons(audio, own, num_ticks), num_ticks))
         labelled = pl.concat(parts) if parts else None
         bare = frames if labelled is None else frames.join(labelled.select("frame_index").unique(), on="frame_index", how="anti")
         empty = self._without_face(bare, p_audio)
@@ -92,7 +91,7 @@ class Label:
         seen_at_all = np.isfinite(p_visual)
         basis = ["total" if t else "visual" if v else None for t, v in zip(by_total, seen_at_all, strict=True)]
         why = [
-            None if t else (why_silent[k] or Reason.SILENT_AUDIO.value) if v else Reason.TRACK_TOO_SHORT.value
+            None if t else why_silent[k] if v else Reason.TRACK_TOO_SHORT.value
             for k, (t, v) in enumerate(zip(by_total, seen_at_all, strict=True))
         ]
         ticks = pl.DataFrame(
@@ -161,10 +160,10 @@ def _pool_evidence(windows: pl.DataFrame, head: str, num_ticks: int) -> NDArray[
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _reasons(audio: pl.DataFrame, sound: pl.DataFrame, num_ticks: int) -> list[str | None]:
-    """Why each tick has no total probability: its own missing sound, else that of the windows around it."""
+def _reasons(audio: pl.DataFrame, windows: pl.DataFrame, num_ticks: int) -> list[str | None]:
+    """Why each tick has no total probability: its own missing sound, else what its windows say."""
     reasons: list[str | None] = [None] * num_ticks
-    for start, why in zip(sound["start_tick"].to_list(), sound["reason"].to_list(), strict=True):
+    for start, why in zip(windows["start_tick"].to_list(), windows["reason"].to_list(), strict=True):
         for tick in range(start, min(start + WINDOW_TICKS, num_ticks)):
             reasons[tick] = reasons[tick] or why
     for tick, why in zip(audio["tick"].to_list(), audio["reason"].to_list(), strict=True):
