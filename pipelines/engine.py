@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from schemas.errors import FauScanError
 from schemas.params import EngineParams
+from stages.quiet import quiet_stderr
 
 # Only receipts travel, so the object store can stay small; Ray's default is a third of the memory.
 _OBJECT_STORE_BYTES = 256 * 2**20
@@ -149,11 +150,13 @@ def _connect() -> None:
     address = os.environ.get("RAY_ADDRESS")
     if address:
         try:
-            ray.init(address=address, **quiet)
+            with quiet_stderr():
+                ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError) as error:
             raise FauScanError(f"RAY_ADDRESS is {address!r}: {' '.join(str(error).split())[:200]}; start the cluster or unset it") from None
     else:
-        ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+        with quiet_stderr():
+            ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

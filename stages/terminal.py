@@ -63,12 +63,12 @@ def show(
 def verdict_table(verdicts: pl.DataFrame) -> Table:
     """A table of rows of `stages.view.verdicts`, in their order."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    # Eighty columns hold a name of thirty without a break.
-    table.add_column("video", overflow="fold", ratio=1, min_width=30)
+    # Eighty columns must hold everything but a long name, which folds.
+    table.add_column("video", overflow="fold", ratio=1)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("fake", justify="right", no_wrap=True)
-    table.add_column("strongest span", overflow="fold")
-    table.add_column("basis", overflow="fold")
+    table.add_column("fake", justify="right", no_wrap=True, min_width=4)
+    table.add_column("strongest span", overflow="fold", max_width=17)
+    table.add_column("basis", no_wrap=True, min_width=7)
     for row in verdicts.iter_rows(named=True):
         segment = DASH
         if row["strongest_modality"]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import FauScanError
+from stages.quiet import quiet_stderr
 
 DETECTOR_FILE = "face_detection_full_range.tflite"
 MESH_FILE = "face_landmark.tflite"
@@ -36,7 +35,7 @@ class LiteRtModel:
     """One `.tflite` file on one CPU thread: an image in, its output tensors out, in the model's own order."""
 
     def __init__(self, name: str) -> None:
-        with _quiet_stderr():
+        with quiet_stderr():  # LiteRT greets, and would tear the progress bars
             from ai_edge_litert.interpreter import Interpreter
 
             self._interpreter: Any = Interpreter(str(model_path(name)), num_threads=1)
@@ -49,16 +48,3 @@ class LiteRtModel:
         self._interpreter.set_tensor(self._input, image[None])
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(i) for i in self._outputs]
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Any:
-    """LiteRT greets on file descriptor 2, below Python's reach, and would tear the progress bars."""
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)

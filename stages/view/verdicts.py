@@ -29,8 +29,8 @@ def plain(table: pl.DataFrame) -> pl.DataFrame:
 def verdicts(inventory: pl.DataFrame, labels: pl.DataFrame, segments: pl.DataFrame, failures: pl.DataFrame | None = None) -> pl.DataFrame:
     """Sums up every file.
 
-    A video is `fake` when it has a fake segment in the modality that its labels rest on; `uncertain` when only another modality
-    has one, or when `UNCERTAIN_SHARE` of its labelled frames are not real; otherwise `real`.
+    A video is `fake` when it has frames labelled fake and a fake segment in the modality that its labels rest on;
+    `uncertain` when it has other fake segments, or when `UNCERTAIN_SHARE` of its labelled frames are not real; otherwise `real`.
 
     Args:
         inventory: rows of INVENTORY; the same content under two names gives two rows.
@@ -67,7 +67,7 @@ def verdicts(inventory: pl.DataFrame, labels: pl.DataFrame, segments: pl.DataFra
     rows = rows.with_columns(outcome=outcome, first_outcome="outcome").with_columns(
         share_fake=pl.when(pl.col("num_labelled") > 0).then(pl.col("num_fake") / pl.col("num_labelled")),
         verdict=pl.when(pl.col("outcome") != "labelled").then(pl.lit("unlabelled"))
-        .when(pl.col("num_own_segments") > 0).then(pl.lit("fake"))
+        .when((pl.col("num_own_segments") > 0) & (pl.col("num_fake") > 0)).then(pl.lit("fake"))
         .when(doubtful).then(pl.lit("uncertain"))
         .otherwise(pl.lit("real")),
         reason=pl.when(pl.col("outcome") == "labelled").then(None)

@@ -369,3 +369,13 @@ def test_axis_ticks_are_few_and_round(duration_s: float, last: str) -> None:
 def test_every_reason_has_words_even_one_from_the_future() -> None:
     assert accounts.help_text("no_face") == HELP[Reason.NO_FACE]
     assert "does not know" in accounts.help_text("eaten_by_goats")
+
+
+def test_a_video_without_fake_frames_is_not_fake_whatever_its_spans_say() -> None:
+    """Seen in the demo: sight alone gave one span over the whole video, while every frame with sound was labelled real."""
+    archive = Archive()
+    content_id = archive.video("a.mp4", 50)
+    archive.segments.append({"content_id": content_id, "modality": "visual", "track": 0, "start_s": 0.0, "end_s": 2.0, "score": 0.9})
+    for row in archive.labels[:25]:
+        row["basis"] = "visual"
+    assert archive.verdicts()["a.mp4"]["verdict"] == "uncertain"
