@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from pipelines.process import quiet_process
 from pipelines.provenance import Provenance
 from pipelines.store import Receipt, Store
 from schemas.params import PipelineParams
-from schemas.reasons import Outcome
+from schemas.reasons import Outcome, Reason
 from schemas.tables import INVENTORY
-from stages.contract import StageResult, as_frame
+from stages.contract import MediaError, OpenMedia, StageResult, as_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class StepWorker:
     def _run(self, task: UnitTask, inputs: list[pa.Table]) -> tuple[StageResult, dict[str, str]]:
         if self._step.reads_media:
             videos = pa.Table.from_pylist(task.videos, INVENTORY)
-            return self._stage(videos, self._archive.open_media), {}
+            return self._stage(videos, self._opener(task)), {}
         match self._step.name:
             case "fau":
                 from stages import fau
@@ -102,6 +104,18 @@ class StepWorker:
                 return self._stage(*inputs), {"device_class": self._stage.device}
             case _:
                 return self._label(task, inputs)
+
+    def _opener(self, task: UnitTask) -> OpenMedia:
+        size_of = {video["uri"]: video["size_bytes"] for video in task.videos}
+
+        @contextlib.contextmanager
+        def open_media(uri: str) -> Iterator[Path]:
+            with self._archive.open_media(uri) as path:
+                if path.stat().st_size != size_of[uri]:
+                    raise MediaError(Reason.CHANGED_DURING_READ, f"{path.stat().st_size} bytes, {size_of[uri]} in the inventory")
+                yield path
+
+        return open_media
 
     def _label(self, task: UnitTask, inputs: list[pa.Table]) -> tuple[StageResult, dict[str, str]]:
         from fauforensics.checkpoint import read_info

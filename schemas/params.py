@@ -52,6 +52,7 @@ class DecodeParams(Params):
     """How video is decoded."""
 
     max_pixels: int = Field(8192 * 4320, ge=1, description="Larger pictures are refused (too_large).")
+    max_minutes: float = Field(240.0, gt=0, description="Longer videos are refused (too_large): sound is held in memory, 4 MB a minute.")
     max_frames: int = Field(2_000_000, ge=1, description="Frames after this one are refused (too_large).")
 
 

@@ -28,7 +28,6 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     NON_MONOTONE_PTS = "non_monotone_pts"
     TOO_LARGE = "too_large"
-    DECODER_CRASHED = "decoder_crashed"
     READ_FAILED = "read_failed"
     CHANGED_DURING_READ = "changed_during_read"
     NO_FACE = "no_face"
@@ -49,8 +48,7 @@ HELP: dict[Reason, str] = {
     Reason.BAD_PACKETS: "Some packets did not decode; frames around them are missing or not labelled.",
     Reason.TRUNCATED: "The file ends before its container says it does.",
     Reason.NON_MONOTONE_PTS: "Frames without a timestamp, or with one that does not increase; they are left out.",
-    Reason.TOO_LARGE: "The picture is larger than decode.max_pixels, or the video longer than decode.max_frames.",
-    Reason.DECODER_CRASHED: "The process that decoded this video died twice; its neighbours were not affected.",
+    Reason.TOO_LARGE: "The picture is larger than decode.max_pixels, or the video longer than decode.max_minutes or decode.max_frames.",
     Reason.READ_FAILED: "The file could not be read: permission, or the storage answered with an error.",
     Reason.CHANGED_DURING_READ: "The bytes differ from those that the inventory saw; the next inventory reads the file again.",
     Reason.NO_FACE: "No face was found in this frame.",

@@ -84,6 +84,10 @@ class Inventory:
         step = int(np.median(steps)) if len(steps) else 40_000
         origin = min([int(pts[0]), *([times.audio_start_us] if times.audio_start_us is not None else [])])
         span_us = int(pts[-1] - pts[0])
+        # One absurd timestamp must not ask for a terabyte of ticks later on.
+        if int(pts[-1]) - origin > self._decode.max_minutes * 60e6:
+            detail = f"{(int(pts[-1]) - origin) / 60e6:,.0f} minutes by its timestamps; decode.max_minutes is {self._decode.max_minutes:g}"
+            raise MediaError(Reason.TOO_LARGE, detail, Outcome.FILTERED)
         row = {
             "outcome": Outcome.DONE.value,
             "reason": Reason.TRUNCATED.value if trouble else None,

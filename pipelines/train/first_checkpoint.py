@@ -64,7 +64,7 @@ def main() -> None:
     print(f"{len(training)} clips to train on, {len(validation)} to validate, {len(test)} to test")
     with torch.no_grad():
         net.video_encoder.norm.gamma.fill_(0.1)  # pixels join in quietly: they start from noise, action units do not
-    net.video_encoder.picture.to(memory_format=torch.channels_last)  # a third faster on a CPU
+    net.video_encoder.picture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
     _train(net, training, given.steps_au, 1e-3, False, rng)
     _train(net, training, given.steps, 7e-4, True, rng)
     net.eval()
