@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from schemas.params import DecodeParams
+
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -52,11 +54,10 @@ def media(path: Path) -> Callable[[str], AbstractContextManager[Path]]:
     return open_media
 
 
-def inventory_row(path: Path, uri: str | None = None) -> pa.Table:
+def inventory_row(path: Path, decode: DecodeParams | None = None) -> pa.Table:
     """The row of INVENTORY that the inventory stage makes of a file."""
-    from schemas.params import DecodeParams
     from schemas.tables import LISTING
     from stages.inventory import Inventory
 
-    listing = pa.table({"uri": [uri or path.name], "size_bytes": [path.stat().st_size], "stamp": [""]}, schema=LISTING)
-    return Inventory(DecodeParams())(listing, media(path)).rows
+    listing = pa.table({"uri": [path.name], "size_bytes": [path.stat().st_size], "stamp": [""]}, schema=LISTING)
+    return Inventory(decode or DecodeParams())(listing, media(path)).rows
