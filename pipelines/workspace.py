@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import models
@@ -24,11 +25,12 @@ class Workspace:
         """The workspace in a folder, with the parameters of its `params.yaml` or of another file.
 
         Raises:
-            WorkspaceError: no such folder.
+            WorkspaceError: no such folder, or one that is pinned to another version of FauScan.
             ParamsError: no parameters, or wrong ones.
         """
         if not root.is_dir():
             raise WorkspaceError(f"{root}: no such folder; `fauscan init {root} --archive URI` makes a workspace")
+        _check_pin(root / "requirements.txt")
         return cls(root, params_module.load(params_file or root / "params.yaml"))
 
     @property
@@ -73,3 +75,15 @@ class Workspace:
 
     def _absolute(self, uri: str) -> str:
         return uri if "://" in uri or uri.startswith("memory:") else str(self.root / Path(uri).expanduser())
+
+
+def _check_pin(requirements: Path) -> None:
+    """Labels of one history are made by one version, until a person moves the pin."""
+    if not requirements.is_file():
+        return
+    for line in requirements.read_text(encoding="utf-8").splitlines():
+        pinned = line.partition("#")[0].replace(" ", "").removeprefix("fauscan==")
+        if line.strip().startswith("fauscan") and "==" in line and pinned != version("fauscan"):
+            raise WorkspaceError(
+                f"{requirements}: pins FauScan {pinned}, this is {version('fauscan')}; install the pinned one, or change the pin and commit"
+            )
