@@ -102,7 +102,14 @@ def _actor(make_worker: MakeWorker) -> type:
             self._worker = make_worker()
 
         def __call__(self, block: dict[str, Any]) -> dict[str, list[bytes]]:
-            return {"result": [pickle.dumps(self._worker(pickle.loads(task))) for task in block["task"]]}
+            return {"answer": [pickle.dumps(self._answer(pickle.loads(task))) for task in block["task"]]}
+
+        def _answer(self, task: Any) -> Any:
+            # Ray wraps an exception in layers of its own; an error for people travels as an answer.
+            try:
+                return self._worker(task)
+            except FauScanError as error:
+                return error
 
     return UnitActor
 
@@ -129,14 +136,12 @@ def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus_p
         )
     try:
         for row in results.iter_rows():
-            yield pickle.loads(row["result"])
+            answer = pickle.loads(row["answer"])
+            if isinstance(answer, FauScanError):
+                raise answer
+            yield answer
     except ray.exceptions.RayActorError as error:
         raise FauScanError(f"a Ray worker died ({' '.join(str(error).split())[:200]}); run the same command to go on") from None
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        while cause is not None and not isinstance(cause, FauScanError) and cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise (cause if isinstance(cause, FauScanError) else error) from None
 
 
 @functools.cache
