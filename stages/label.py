@@ -87,7 +87,9 @@ class Label:
         _, n_windows = _pool(windows, "logit_visual", num_ticks)
         by_total = np.isfinite(p_total)
         evidence = np.where(by_total, _pool_evidence(windows, "total", num_ticks), _pool_evidence(windows, "visual", num_ticks))
-        label = states(np.where(by_total, p_total, p_visual), self.fake_above, self.real_below)
+        # A run must not cross from one basis to the other: the two probabilities mean different things.
+        both = [states(p, self.fake_above, self.real_below) for p in (p_total, np.where(by_total, np.nan, p_visual))]
+        label = [total or visual for total, visual in zip(*both, strict=True)]
         seen_at_all = np.isfinite(p_visual)
         basis = ["total" if t else "visual" if v else None for t, v in zip(by_total, seen_at_all, strict=True)]
         why = [

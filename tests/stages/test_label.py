@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +82,17 @@ def test_without_sound_the_label_rests_on_sight_and_says_so() -> None:
     assert set(rows["basis"]) == {"visual"}
     assert set(rows["reason"]) == {"no_audio"}
     assert set(rows["label"]) == {"real"}
+
+
+def test_a_fake_run_ends_where_the_basis_changes() -> None:
+    """Seen in the demo: a fake second with sound made all the silent, merely uncertain, seconds after it fake."""
+    loud = windows(50, 0, total=3.0, visual=1.0)  # p = 0.95 and 0.73
+    silent = windows(100, 0, "silent_audio", visual=1.0)
+    silent = silent.filter(pa.compute.greater_equal(silent["start_tick"], 50))
+    scores = pa.concat_tables([windows(100, None, audio=0.0), loud, silent])
+    rows = label(frames_at(at_rate(25, 4)), faces_on(list(range(100))), audio_on(100), scores, smooth_ticks=1)
+    assert rows["label"].to_list() == ["fake"] * 50 + ["uncertain"] * 50
+    assert rows["basis"].to_list() == ["total"] * 50 + ["visual"] * 50
 
 
 def test_a_frame_without_a_face_keeps_its_sound_and_has_no_label() -> None:
