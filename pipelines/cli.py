@@ -42,9 +42,12 @@ def run(
     params: Annotated[Path | None, typer.Option("--params", help="A params.yaml to use instead of the workspace's own.")] = None,
 ) -> None:
     """Labels an archive from end to end, without git or DVC. Run it again to go on, or to add what is new."""
+    from pipelines.lock import locked
     from pipelines.whole import open_for_run, run_all
 
-    run_all(open_for_run(archive, workspace, engine, params))
+    opened = open_for_run(archive, workspace, engine, params)
+    with locked(opened.root):
+        run_all(opened)
 
 
 @app.command(rich_help_panel="Label an archive")
@@ -75,8 +78,11 @@ def show(
 def inventory(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Lists the archive; reads and probes what is new."""
     from pipelines.listing import update_inventory
+    from pipelines.lock import locked
 
-    update_inventory(_open(workspace, engine))
+    opened = _open(workspace, engine)
+    with locked(opened.root):
+        update_inventory(opened)
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
@@ -106,19 +112,24 @@ def score(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> N
 @app.command(rich_help_panel=STEPS_PANEL)
 def label(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Frame labels, segments, failures and provenance."""
+    from pipelines.lock import locked
     from pipelines.publish import publish_labels
     from pipelines.step import run_step
 
     opened = _open(workspace, engine)
-    publish_labels(opened, run_step(opened, "label"))
+    with locked(opened.root):
+        publish_labels(opened, run_step(opened, "label"))
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
 def report(workspace: WorkspaceOption = Path()) -> None:
     """The report page and the metrics."""
+    from pipelines.lock import locked
     from pipelines.view import write_report
 
-    write_report(_open(workspace, None))
+    opened = _open(workspace, None)
+    with locked(opened.root):
+        write_report(opened)
 
 
 @app.command(rich_help_panel="Label an archive")
@@ -151,9 +162,12 @@ def _open(folder: Path, engine: str | None) -> Workspace:
 
 
 def _step(folder: Path, engine: str | None, name: str) -> None:
+    from pipelines.lock import locked
     from pipelines.step import run_step
 
-    run_step(_open(folder, engine), name)
+    opened = _open(folder, engine)
+    with locked(opened.root):
+        run_step(opened, name)
 
 
 def main() -> None:
