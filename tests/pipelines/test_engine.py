@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +24,17 @@ class Double:
 
     def close(self) -> None:
         pass
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _end_of_ray() -> Iterator[None]:
+    """Ray speaks of dead workers when the interpreter ends, which would come after pytest's closing line."""
+    yield
+    import sys
+
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+        engine._connect.cache_clear()
 
 
 def run(tasks: list[int], name: str) -> dict[int, int]:
