@@ -1,6 +1,6 @@
 """How fast each stage is on one core, beside its floor: decoding for faces, a single pass of the encoders for scoring.
 
-Writes stages.json. Ratios are of runs in the same process, one after the other; the machine's own speed drops out.
+Writes stage_rates.json. Ratios are of runs in the same process, one after the other; the machine's own speed drops out.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def main() -> None:
         "windows, stride 1 over stride 25": round(score["stride 1"]["windows"] / score["stride 25"]["windows"], 2),
         "bytes per tick in the store": round(stored / ticks),
     }
-    (HERE / "stages.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (HERE / "stage_rates.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
 
 
