@@ -36,11 +36,16 @@ class FaceDetector:
         centres = (np.arange(_GRID, dtype=np.float32) + 0.5) / _GRID
         self._anchors = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)  # (2304, 2) x, y
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> list[Detection]:
-        """rgb: (H, W, 3) uint8. Strongest first."""
+    def __call__(self, rgb: NDArray[np.uint8], thorough: bool = True) -> list[Detection]:
+        """Faces, strongest first.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            thorough: search an elongated picture in tiles too, at four times the cost, even if a face was found without.
+        """
         height, width = rgb.shape[:2]
         found = self._search(rgb, 0, 0)
-        if max(height, width) > TALL * min(height, width):
+        if max(height, width) > TALL * min(height, width) and (thorough or not found):
             side = min(height, width)
             for start in np.unique(np.linspace(0, max(height, width) - side, 3).astype(int)):
                 left, top = (0, int(start)) if height > width else (int(start), 0)

@@ -19,6 +19,7 @@ _SAME_LOOK = 0.6  # cosine of two looks that may be the same person; measured: s
 _SAME_PLACE_IOU = 0.3
 _MAX_STEP = 0.6  # face sides that a face may move from one tick to the next
 _LOOK_MEMORY = 0.9
+_THOROUGH_EVERY = 5  # detections: a small face in a wide picture is found within a second
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class FaceTracker:
         self._active: list[_Track] = []
         self._lost: list[_Track] = []
         self._num_tracks = 0
+        self._num_detections = 0
         self._next_detection = 0
 
     def __call__(self, tick: int, rgb: NDArray[np.uint8]) -> list[FaceObservation]:
@@ -83,7 +85,9 @@ class FaceTracker:
 
     def _detect(self, tick: int, rgb: NDArray[np.uint8]) -> list[FaceObservation]:
         new: list[FaceObservation] = []
-        for detection in self._detector(rgb):
+        thorough = self._num_detections % _THOROUGH_EVERY == 0
+        self._num_detections += 1
+        for detection in self._detector(rgb, thorough):
             if len(self._active) >= self._params.max_faces:
                 break
             if float((detection.box[2:] - detection.box[:2]).max()) < self._params.min_face_px:
