@@ -18,7 +18,7 @@ from pipelines.units import LEDGER, Video, assign
 from pipelines.workspace import Workspace
 from schemas.errors import ArchiveError
 from schemas.params import DecodeParams
-from schemas.reasons import Outcome, Reason
+from schemas.reasons import TRANSIENT, Outcome
 from schemas.tables import INVENTORY, LISTING
 from stages import inventory
 from stages.contract import as_frame, concat
@@ -26,7 +26,7 @@ from stages.contract import as_frame, concat
 _FILES_PER_TASK = 32
 _CACHE = "inventory_cache"
 _CACHE_SCHEMA = pa.schema([pa.field("stamp", pa.string()), pa.field("version", pa.int32()), *INVENTORY])
-_TRY_AGAIN = {Reason.READ_FAILED.value, Reason.CHANGED_DURING_READ.value}
+_TRY_AGAIN = {reason.value for reason in TRANSIENT}
 
 
 class InventoryWorker:

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines import engine
-from pipelines.chain import STEPS, Fingerprints, step_named
+from pipelines.chain import STEPS, Fingerprints, downstream_of, step_named
 from pipelines.listing import read_inventory
 from pipelines.parquet import write_if_changed
 from pipelines.progress import StepProgress, console
@@ -44,13 +44,16 @@ def run_step(workspace: Workspace, name: str) -> list[Receipt]:
     fingerprints = Fingerprints(workspace)
     store = workspace.store()
     units = units_of(workspace)
-    receipts, tasks = [], []
+    receipts, tasks, before = [], [], {}
+    members = {unit.name: unit.members for unit in units}
     for unit in units:
         key = unit_key(unit.members, fingerprints.of(name))
         receipt = store.receipt(name, key)
-        if receipt is not None:
+        if receipt is not None and not receipt.may_pass:
             receipts.append(receipt)
             continue
+        if receipt is not None:
+            before[key] = receipt
         needed = {read.stage for read in step.reads} | set(step.upstream)
         upstream = {stage: unit_key(unit.members, fingerprints.of(stage)) for stage in sorted(needed)}
         for stage, upstream_key in upstream.items():
@@ -65,6 +68,10 @@ def run_step(workspace: Workspace, name: str) -> list[Receipt]:
         gpus = workspace.params.engine.gpus_per_worker if name == "score" else 0.0
         for done in engine.run(tasks, make_worker, workspace.params.engine, gpus_per_worker=gpus):
             receipts.append(done.receipt)
+            if done.receipt != before.get(done.receipt.unit_key, done.receipt):
+                # A video that could not be read is there now: what was made without it is made again.
+                for later in downstream_of(name):
+                    store.forget(later, unit_key(members[done.receipt.unit], fingerprints.of(later)))
             progress.advance(len(done.receipt.outcomes), done.frames)
             log.unit(done)
     console.print(progress.summary(already), highlight=False)

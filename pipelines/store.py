@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipelines.parquet import sha256, to_bytes
 from schemas.errors import WorkspaceError
-from schemas.reasons import Failure, Outcome, Reason
+from schemas.reasons import TRANSIENT, Failure, Outcome, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,12 @@ class Receipt:
     tables: dict[str, Blob]
     notes: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether a video failed for a reason that may be gone by now."""
+        failed = {f["content_id"] for f in self.failures if f["reason"] in TRANSIENT}
+        return any(outcome == Outcome.FAILED and content_id in failed for content_id, outcome in self.outcomes.items())
+
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
 
@@ -72,6 +79,11 @@ class Store:
             return None
         except (ValueError, TypeError, KeyError):
             return None
+
+    def forget(self, stage: str, unit_key: str) -> None:
+        """Takes a unit's receipt away, so that it is computed again."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(stage, unit_key, "receipt.json"))
 
     def read(self, stage: str, unit_key: str, table: str, columns: list[str] | None = None) -> pa.Table:
         """A table of a finished unit.

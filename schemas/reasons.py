@@ -39,6 +39,9 @@ class Reason(StrEnum):
     SILENT_AUDIO = "silent_audio"
 
 
+TRANSIENT = frozenset({Reason.READ_FAILED, Reason.CHANGED_DURING_READ})
+"""Trouble that may be gone the next time, although the file and the parameters are the same."""
+
 HELP: dict[Reason, str] = {
     Reason.NOT_A_VIDEO: "The file is not a video container that FauScan reads (text, picture, archive, subtitle, playlist).",
     Reason.NO_VIDEO_STREAM: "The container opens but holds no moving picture.",

@@ -57,6 +57,14 @@ def test_data_without_a_receipt_does_not_count(tmp_path: Path) -> None:
     assert store.receipt("faces", "ab" * 16) is not None
 
 
+def test_a_forgotten_unit_is_computed_again(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    commit(store)
+    store.forget("faces", "ab" * 16)
+    store.forget("faces", "ab" * 16)
+    assert store.receipt("faces", "ab" * 16) is None
+
+
 def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     commit(store)

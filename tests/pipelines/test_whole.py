@@ -181,6 +181,36 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bytes(workspace:
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
+@pytest.mark.slow
+def test_a_video_that_could_not_be_read_is_read_when_it_can_be(tmp_path: Path) -> None:
+    archive, out, away = tmp_path / "archive", tmp_path / "ws", tmp_path / "away.mov"
+    archive.mkdir()
+    shutil.copy(SINGLE_FACE.path, archive)
+    shutil.copy(FACE_NOFACE.path, archive)
+    out.mkdir()
+    (out / "params.yaml").write_text(f"archive: {{uri: {archive}}}\nengine: {{name: local}}", encoding="utf-8")
+
+    def steps(*names: str) -> str:
+        said = ""
+        for name in names:
+            done = fauscan(name, "-w", out)
+            assert done.returncode == 0, done.stderr
+            said += done.stderr
+        return said
+
+    steps("inventory")
+    (archive / FACE_NOFACE.path.name).rename(away)  # the storage has a bad moment
+    steps("faces", "fau", "audio", "score", "label")
+    failures = pl.read_parquet(out / "data" / "failures.parquet").filter(pl.col("outcome") == "failed")
+    assert set(failures["reason"]) == {"read_failed"}
+    assert pl.read_parquet(out / "data" / "labels").height == SINGLE_FACE.frames
+    away.rename(archive / FACE_NOFACE.path.name)
+    steps("faces", "fau", "audio", "score", "label")
+    assert pl.read_parquet(out / "data" / "labels").height == SINGLE_FACE.frames + FACE_NOFACE.frames
+    assert pl.read_parquet(out / "data" / "failures.parquet").filter(pl.col("outcome") == "failed").is_empty()
+    assert steps("faces", "fau", "audio", "score", "label").count("nothing new") == 5
+
+
 @needs_shared
 @pytest.mark.slow
 def test_grid_gives_the_same_label_files_on_both_engines(tmp_path: Path) -> None:
