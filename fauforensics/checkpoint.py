@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
+import torch
 from safetensors.torch import save_file
 
 from fauforensics.network import FauForensics, NetworkConfig
 from schemas.errors import CheckpointError
 
+HEADS = ("total", "audio", "visual")
 FORMAT = "fauscan.checkpoint.1"
 
 
@@ -72,13 +76,21 @@ def read_info(path: Path) -> CheckpointInfo:
             config=NetworkConfig(**json.loads(metadata["config"])),
             fau_backend=metadata["fau_backend"],
             training_data_digest=metadata["training_data_digest"],
-            calibration=Calibration(**json.loads(metadata["calibration"])),
+            calibration=_calibration(json.loads(metadata["calibration"])),
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         )
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); restore it with git or `fauscan init`") from None
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its metadata is damaged ({error}); restore it with git or `fauscan init`") from None
+
+
+def _calibration(raw: dict[str, Any]) -> Calibration:
+    read = Calibration(**raw)
+    numbers = [read.fake_above, read.real_below, *(table[head] for table in (read.scale, read.shift) for head in HEADS)]
+    if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
+        raise ValueError("calibration must be finite numbers")
+    return read
 
 
 def load_checkpoint(path: Path, preset: str, fau_backend: str) -> tuple[FauForensics, CheckpointInfo]:
@@ -100,6 +112,8 @@ def load_checkpoint(path: Path, preset: str, fau_backend: str) -> tuple[FauForen
     net = FauForensics(info.config)
     with safetensors.safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+    if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(f"{path}: {bad[0]} and {len(bad) - 1} other tensors hold NaN or infinity; the training went wrong")
     try:
         net.load_state_dict(state)
     except RuntimeError as error:

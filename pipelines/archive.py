@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -71,18 +72,26 @@ class Archive:
         if not root.is_dir():
             raise ArchiveError(f"archive {self.uri}: is a file; give the folder that holds it")
         skipped = leave_out.resolve() if leave_out else None
-        found = []
+        if skipped == root.resolve():
+            raise ArchiveError(f"archive {self.uri}: is the workspace itself; give the workspace a folder of its own")
+        found: list[tuple[str, int, str]] = []
+
         # Links to folders are not followed: they make loops and lead out of the archive.
-        for folder, folders, files in os.walk(root):
+        def unreadable(error: OSError) -> None:
+            if error.filename == str(root):
+                raise error
+            found.append((_printable(Path(error.filename).relative_to(root)), 0, "unreadable"))
+
+        for folder, folders, files in os.walk(root, onerror=unreadable):
             folders[:] = sorted(f for f in folders if Path(folder, f).resolve() != skipped and f not in {".git", ".dvc"})
             for name in files:
                 path = Path(folder, name)
                 try:
-                    stat = path.stat()
+                    facts = path.stat()
                 except OSError:
                     found.append((_printable(path.relative_to(root)), 0, "unreadable"))
                     continue
-                found.append((_printable(path.relative_to(root)), stat.st_size, str(stat.st_mtime_ns)))
+                found.append((_printable(path.relative_to(root)), facts.st_size, str(facts.st_mtime_ns)))
         return found
 
     def _remote(self) -> list[tuple[str, int, str]]:
@@ -106,6 +115,9 @@ class Archive:
         if self._is_local:
             path = Path(self._root, uri)
             try:
+                # A pipe or a device would never end, or never begin.
+                if not stat.S_ISREG(path.stat().st_mode):
+                    raise MediaError(Reason.READ_FAILED, "not a regular file")
                 with path.open("rb"):
                     pass
             except (OSError, ValueError) as error:
@@ -123,8 +135,8 @@ class Archive:
 
 
 def _printable(path: Path) -> str:
-    """A relative path as text. Bytes that are not UTF-8 become escapes: such a file is listed, and fails with a reason."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    """A relative path as text. A byte that is not UTF-8 becomes the replacement mark and its value: the file is listed, and fails."""
+    return "".join(f"\N{REPLACEMENT CHARACTER}{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in path.as_posix())
 
 
 def _why(error: Exception) -> str:

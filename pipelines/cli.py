@@ -175,18 +175,28 @@ def main() -> None:
     _guard(app)
 
 
+def _printable(text: str) -> str:
+    """File names can hold anything; what reaches a terminal must not."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def _guard(command: Callable[[], None]) -> None:
     try:
         command()
     except FauScanError as error:
-        print(f"fauscan: {error}", file=sys.stderr)
+        print(f"fauscan: {_printable(str(error))}", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"fauscan: {_printable(str(error.filename))}: {error.strerror}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("fauscan: stopped; finished units are kept, the same command goes on from there", file=sys.stderr)
         code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
     else:
         return
     sys.exit(code)

@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from pipelines import engine
 from pipelines.archive import Archive
-from pipelines.parquet import write_if_changed
+from pipelines.parquet import read_frame, write_if_changed
 from pipelines.process import quiet_process
 from pipelines.progress import StepProgress, console
 from pipelines.units import LEDGER, Video, assign
 from pipelines.workspace import Workspace
 from schemas.errors import ArchiveError
+from schemas.fingerprint import digest
 from schemas.params import DecodeParams
 from schemas.reasons import TRANSIENT, Outcome
 from schemas.tables import INVENTORY, LISTING
@@ -25,7 +26,7 @@ from stages.contract import as_frame, concat
 
 _FILES_PER_TASK = 32
 _CACHE = "inventory_cache"
-_CACHE_SCHEMA = pa.schema([pa.field("stamp", pa.string()), pa.field("version", pa.int32()), *INVENTORY])
+_CACHE_SCHEMA = pa.schema([pa.field("stamp", pa.string()), pa.field("made_by", pa.string()), *INVENTORY])
 _TRY_AGAIN = {reason.value for reason in TRANSIENT}
 
 
@@ -52,9 +53,10 @@ def update_inventory(workspace: Workspace) -> pl.DataFrame:
     """
     archive, store = workspace.archive(), workspace.store()
     listing = archive.listing(leave_out=workspace.root)
+    made_by = digest({"version": inventory.VERSION, "decode": workspace.params.decode.model_dump(mode="json")})
     cache = store.read_ledger(_CACHE, _CACHE_SCHEMA)
     files = as_frame(listing)
-    known = as_frame(cache).filter((pl.col("version") == inventory.VERSION) & ~pl.col("reason").is_in(_TRY_AGAIN).fill_null(False))
+    known = as_frame(cache).filter((pl.col("made_by") == made_by) & ~pl.col("reason").is_in(_TRY_AGAIN).fill_null(False))
     known = known.join(files, on=["uri", "size_bytes", "stamp"], how="semi")
     new = files.join(known, on="uri", how="anti").sort("uri")
     tasks = [new.slice(i, _FILES_PER_TASK).to_arrow().cast(LISTING) for i in range(0, new.height, _FILES_PER_TASK)]
@@ -68,7 +70,7 @@ def update_inventory(workspace: Workspace) -> pl.DataFrame:
             progress.advance(part.num_rows, 0)
     console.print(progress.summary(files.height - new.height), highlight=False)
     probed = as_frame(concat(found, INVENTORY)).join(files.select("uri", "stamp"), on="uri")
-    probed = probed.with_columns(version=pl.lit(inventory.VERSION, pl.Int32))
+    probed = probed.with_columns(made_by=pl.lit(made_by))
     rows = pl.concat([known.select(_CACHE_SCHEMA.names), probed.select(_CACHE_SCHEMA.names)]).sort("uri")
     if new.height or rows.height != cache.num_rows:
         store.write_ledger(_CACHE, rows.to_arrow().cast(_CACHE_SCHEMA))
@@ -94,4 +96,4 @@ def _write(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
 
 def read_inventory(path: Path) -> pl.DataFrame:
     """Rows of INVENTORY."""
-    return pl.read_parquet(path)
+    return read_frame(path, "fauscan inventory")

@@ -7,8 +7,11 @@ import io
 import os
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from schemas.errors import WorkspaceError
 
 
 def to_bytes(table: pa.Table) -> bytes:
@@ -53,6 +56,18 @@ def write_bytes_if_changed(data: bytes, path: Path) -> bool:
         os.fsync(file.fileno())
     temporary.replace(path)
     return True
+
+
+def read_frame(path: Path, made_by: str) -> pl.DataFrame:
+    """One of the workspace's tables.
+
+    Raises:
+        WorkspaceError: missing or damaged; `made_by` is the command that writes it again.
+    """
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise WorkspaceError(f"{path}: missing or damaged ({type(error).__name__}); delete it and run `{made_by}`") from None
 
 
 def sha256(data: bytes) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from pipelines.listing import read_inventory
-from pipelines.parquet import write_if_changed
+from pipelines.parquet import read_frame, write_if_changed
 from pipelines.provenance import Provenance
 from pipelines.step import UNIT_STEPS, receipts_of
 from pipelines.store import Receipt
@@ -66,7 +66,7 @@ def read_labels(workspace: Workspace) -> pl.DataFrame:
     files = sorted(workspace.labels.glob("*.parquet"))
     if not files:
         return as_frame(LABELS.empty_table())
-    return pl.concat([pl.read_parquet(file) for file in files])
+    return pl.concat([read_frame(file, "fauscan label") for file in files])
 
 
 def _only(table: pa.Table, content_ids: pa.Array) -> pa.Table:

@@ -68,7 +68,10 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._fs, self._root = fsspec.core.url_to_fs(uri)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(uri)
+        except (ValueError, ImportError) as error:
+            raise WorkspaceError(f"store.uri {uri}: {error}") from None
         self._is_local = isinstance(self._fs, LocalFileSystem)
 
     def receipt(self, stage: str, unit_key: str) -> Receipt | None:
@@ -77,7 +80,7 @@ class Store:
             return Receipt.from_json(self._fs.cat_file(self._path(stage, unit_key, "receipt.json")))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def forget(self, stage: str, unit_key: str) -> None:
@@ -94,7 +97,7 @@ class Store:
         path = self._path(stage, unit_key, f"{table}.parquet")
         try:
             return pq.read_table(io.BytesIO(self._fs.cat_file(path)), columns=columns)
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
+        except (pa.ArrowException, OSError, NotImplementedError) as error:
             raise WorkspaceError(f"{path}: damaged, although it has a receipt ({error}); delete its folder and run again") from None
 
     def commit(
@@ -133,6 +136,9 @@ class Store:
             return pq.read_table(io.BytesIO(self._fs.cat_file(f"{self._root}/{name}.parquet"))).cast(schema)
         except FileNotFoundError:
             return schema.empty_table()
+        except (pa.ArrowException, OSError) as error:
+            path = f"{self._root}/{name}.parquet"
+            raise WorkspaceError(f"{path}: damaged ({type(error).__name__}); delete it, the next inventory makes it again") from None
 
     def write_ledger(self, name: str, table: pa.Table) -> None:
         """Replaces one of the store's own small tables."""

@@ -8,7 +8,7 @@ import polars as pl
 from rich.console import Console
 
 from pipelines.listing import read_inventory
-from pipelines.parquet import write_bytes_if_changed
+from pipelines.parquet import read_frame, write_bytes_if_changed
 from pipelines.progress import console
 from pipelines.publish import read_labels
 from pipelines.step import receipts_of
@@ -27,7 +27,7 @@ def write_report(workspace: Workspace) -> None:
         WorkspaceError: there are no labels yet.
     """
     inventory, labels, segments, failures = _tables(workspace)
-    provenance = pl.read_parquet(workspace.data / "provenance.parquet")
+    provenance = read_frame(workspace.data / "provenance.parquet", "fauscan label")
     page = report.render(
         inventory, labels, segments, failures, provenance, _Thumbnails(workspace), workspace.params.report, workspace.archive().name
     )
@@ -61,7 +61,7 @@ def show_video(workspace: Workspace, wanted: str) -> None:
         rows = inventory.filter(pl.col("uri").str.contains(wanted, literal=True))
     if rows.is_empty():
         raise WorkspaceError(f"{wanted}: no such file in the inventory of {workspace.root} ({inventory.height} files)")
-    if rows.height > 1:
+    if rows["content_id"].n_unique() > 1:
         names = ", ".join(rows["uri"].head(5)) + (", …" if rows.height > 5 else "")
         raise WorkspaceError(f"{wanted}: {rows.height} files have that name; give more of the path: {names}")
     video = rows.to_dicts()[0]
@@ -77,8 +77,8 @@ def _tables(workspace: Workspace) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFr
     return (
         read_inventory(workspace.inventory),
         read_labels(workspace),
-        pl.read_parquet(workspace.data / "segments.parquet"),
-        pl.read_parquet(workspace.data / "failures.parquet"),
+        read_frame(workspace.data / "segments.parquet", "fauscan label"),
+        read_frame(workspace.data / "failures.parquet", "fauscan label"),
     )
 
 

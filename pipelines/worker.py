@@ -20,6 +20,7 @@ from schemas.params import PipelineParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import INVENTORY
 from stages.contract import MediaError, OpenMedia, StageResult, as_frame
+from stages.inventory import content_id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,14 @@ class StepWorker:
                 return self._label(task, inputs)
 
     def _opener(self, task: UnitTask) -> OpenMedia:
-        size_of = {video["uri"]: video["size_bytes"] for video in task.videos}
+        id_of = {video["uri"]: video["content_id"] for video in task.videos}
 
         @contextlib.contextmanager
         def open_media(uri: str) -> Iterator[Path]:
             with self._archive.open_media(uri) as path:
-                if path.stat().st_size != size_of[uri]:
-                    raise MediaError(Reason.CHANGED_DURING_READ, f"{path.stat().st_size} bytes, {size_of[uri]} in the inventory")
+                # Labels are filed under the digest of the bytes; reading twice costs far less than decoding.
+                if content_id_of(path) != id_of[uri]:
+                    raise MediaError(Reason.CHANGED_DURING_READ, "the bytes are not those of the inventory")
                 yield path
 
         return open_media

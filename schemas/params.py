@@ -15,7 +15,7 @@ from schemas.errors import ParamsError
 class Params(BaseModel):
     """Base of all parameter models: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 _Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -103,7 +103,7 @@ class ScoreParams(Params):
 class LabelParams(Params):
     """From window scores to frame labels."""
 
-    smooth_ticks: int = Field(5, ge=1, description="Width of the moving average over ticks.")
+    smooth_ticks: int = Field(5, ge=1, le=1000, description="Width of the moving average over ticks.")
     fake_above: _Probability | None = Field(None, description="Enter `fake`; null: the checkpoint's own threshold.")
     real_below: _Probability | None = Field(None, description="Below is `real`; null: the checkpoint's own threshold.")
 

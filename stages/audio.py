@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ _MIN_COVERAGE = 0.5  # of a tick's samples
 _SPEECH_MIN_DBFS = -50.0
 _VOICE_MELS = slice(9, 55)  # mel bins 9-54 of 80 span 300-3400 Hz, the telephone band
 _FLOOR_DBFS = -100.0
+_MIN_COMMON_HZ = 10
 
 
 @dataclass(slots=True)
@@ -102,12 +104,17 @@ def _read(blocks: Any, ticks: int) -> Track | None:
 
 
 def _place(wave: NDArray[np.float32], present: NDArray[np.bool_], samples: NDArray[np.float32], rate_hz: int, start_us: int) -> None:
-    resampled = torchaudio.functional.resample(torch.from_numpy(samples), rate_hz, SAMPLE_RATE_HZ).numpy()
+    resampled = torchaudio.functional.resample(torch.from_numpy(samples), tame_rate(rate_hz), SAMPLE_RATE_HZ).numpy()
     start = round(start_us * SAMPLE_RATE_HZ / 1_000_000)
     low, high = max(start, 0), min(start + len(resampled), len(wave))
     if high > low:
         wave[low:high] = resampled[low - start : high - start]
         present[low:high] = True
+
+
+def tame_rate(rate_hz: int) -> int:
+    """The rate to resample from. One that shares no factor with 16 kHz would need a filter of gigabytes: it is rounded to 10 Hz."""
+    return rate_hz if math.gcd(rate_hz, SAMPLE_RATE_HZ) >= _MIN_COMMON_HZ else max(10, round(rate_hz / 10) * 10)
 
 
 def _describe(content_id: str, track: Track, ticks: int, params: AudioParams) -> pa.Table:

@@ -175,6 +175,10 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
+_MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 768_000
+_MAX_LEVEL = 4.0  # float samples may pass full scale, not by a thousand
+
+
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
     """Consecutive samples: mono (N,) float32 in [-1, 1], starting at `pts_us` on the common timeline."""
@@ -202,8 +206,8 @@ def scan_audio(path: Path, origin_us: int, end_us: int, damage: list[str]) -> It
             if isinstance(item, str):
                 damage.append(item)
                 continue
-            if item.pts is None or base is None or not item.sample_rate:
-                damage.append("a block without a timestamp")
+            if item.pts is None or base is None or not _MIN_RATE_HZ <= item.sample_rate <= _MAX_RATE_HZ:
+                damage.append(f"a block without a timestamp, or of {item.sample_rate} Hz")
                 continue
             pts_us = pts_to_us(item.pts, base.numerator, base.denominator) - origin_us
             if pts_us > end_us:
@@ -222,5 +226,5 @@ def _mono(frame: av.AudioFrame) -> NDArray[np.float32]:
         scaled = samples.astype(np.float32) / float(1 << (8 * samples.dtype.itemsize - 1))
     else:
         scaled = samples.astype(np.float32)
-    mono: NDArray[np.float32] = np.nan_to_num(scaled.mean(0), nan=0.0, posinf=0.0, neginf=0.0)
+    mono: NDArray[np.float32] = np.nan_to_num(scaled.mean(0), nan=0.0, posinf=0.0, neginf=0.0).clip(-_MAX_LEVEL, _MAX_LEVEL)
     return mono

@@ -92,6 +92,8 @@ class Faces:
             lost = f"{len(log.pts_us)} frames from {expected} packets"
             result.failures.append(Failure(content_id, video["uri"], "faces", Reason.BAD_PACKETS, Outcome.DONE, lost))
         faces = columns.table(content_id)
+        if faces.num_rows == 0 and all(log.suspect):
+            raise MediaError(Reason.BAD_PACKETS, "not one frame is undamaged")
         if faces.num_rows == 0:
             result.outcomes[content_id] = Outcome.FILTERED
             result.failures.append(Failure(content_id, video["uri"], "faces", Reason.NO_FACE, Outcome.FILTERED, "in no frame"))

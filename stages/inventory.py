@@ -21,6 +21,7 @@ from stages.decoding import open_container, video_stream
 INPUT, OUTPUT, VERSION = LISTING, INVENTORY, 1
 
 _READ_BYTES = 1 << 20
+_WHOLE_SHARE = 0.98  # containers miscount by a frame or two
 _VFR_SPREAD = 0.1  # frame distances that differ by more than a tenth of their median
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -78,7 +79,9 @@ class Inventory:
         audio = container.streams.audio[0] if container.streams.audio else None
         times, trouble = _packet_times(container, video, audio)
         if not times.video_pts:
-            raise MediaError(Reason.NO_FRAMES, trouble or "the video stream has no packets")
+            raise MediaError(Reason.NO_FRAMES, trouble or "no packet of the video stream has a timestamp")
+        if not trouble and times.num_packets < _WHOLE_SHARE * video.frames:
+            trouble = f"{times.num_packets} of {video.frames} frames are there"
         pts = np.unique(np.array(times.video_pts, np.int64))
         steps = np.diff(pts)
         step = int(np.median(steps)) if len(steps) else 40_000
@@ -120,6 +123,7 @@ class _PacketTimes:
     """Timestamps in microseconds of container time. The container's own claims of length and rate are not used."""
 
     video_pts: list[int] = field(default_factory=list)
+    num_packets: int = 0
     audio_start_us: int | None = None
     audio_end_us: int = 0
 
@@ -131,7 +135,10 @@ def _packet_times(container: Any, video: Any, audio: Any) -> tuple[_PacketTimes,
         for packet in container.demux(streams):
             # MPEG-4 in AVI has no pts of its own: decoding order is then the best that there is.
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or packet.size == 0:
+            if packet.size == 0:
+                continue
+            times.num_packets += packet.stream.index == video.index
+            if stamp is None:
                 continue
             base = packet.time_base
             start_us = pts_to_us(stamp, base.numerator, base.denominator)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fauforensics import FauForensics, load_checkpoint
+from schemas.errors import ParamsError
 from schemas.params import ScoreParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FAU, SCORES
@@ -141,6 +142,8 @@ class Score:
 
 def resolve_device(wanted: str) -> str:
     """`auto` is cuda where there is one."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ParamsError("score.device is 'cuda', but this machine has no usable GPU; use 'auto' or 'cpu'")
     return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 

@@ -61,6 +61,9 @@ class FaceTracker:
         """The faces in a (H, W, 3) picture, by track number. Ticks must increase."""
         if self._is_cut(rgb):
             self._active, self._lost, self._next_detection = [], [], tick
+        # A hole in the stream ends a track like a face that is away for as long.
+        self._lost += [t for t in self._active if tick - t.last_tick > self._params.max_gap_ticks]
+        self._active = [t for t in self._active if tick - t.last_tick <= self._params.max_gap_ticks]
         self._lost = [t for t in self._lost if tick - t.last_tick <= self._params.max_gap_ticks]
         seen = self._follow(tick, rgb)
         if tick >= self._next_detection:
