@@ -97,3 +97,20 @@ def test_the_shipped_weights_load_and_say_what_they_are() -> None:
     assert info.fau_backend == "mesh"
     assert len(info.training_data_digest) == 32
     assert sum(p.numel() for p in net.parameters()) < 3_000_000
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    net = build("lite")
+    with torch.no_grad():
+        net.queries.fill_(float("nan"))
+    path = tmp_path / "nan.safetensors"
+    save_checkpoint(path, net, "mesh", "digest", CALIBRATION)
+    with pytest.raises(CheckpointError, match="queries and 0 other tensors hold NaN"):
+        load_checkpoint(path, "lite", "mesh")
+
+
+def test_a_calibration_without_a_head_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cal.safetensors"
+    save_checkpoint(path, build("lite"), "mesh", "digest", Calibration({"total": 1.0}, CALIBRATION.shift, 0.7, 0.5))
+    with pytest.raises(CheckpointError, match="metadata is damaged"):
+        load_checkpoint(path, "lite", "mesh")

@@ -88,3 +88,17 @@ def test_a_wrong_archive_says_what_would_be_right(tmp_path: Path, make: object, 
 def test_an_unknown_protocol_is_named() -> None:
     with pytest.raises(ArchiveError, match="nosuch"):
         Archive("nosuch://bucket/folder")
+
+
+def test_a_pipe_is_listed_and_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    archive = Archive(str(tmp_path))
+    assert uris(archive) == ["pipe.mp4"]
+    with pytest.raises(MediaError, match="not a regular file"), archive.open_media("pipe.mp4"):
+        pass
+
+
+def test_the_workspace_itself_is_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"1")
+    with pytest.raises(ArchiveError, match="is the workspace itself"):
+        Archive(str(tmp_path)).listing(tmp_path)

@@ -109,3 +109,9 @@ commit(module.Store({str(tmp_path)!r}))
     assert store.receipt("faces", "ab" * 16) is None
     commit(store)
     assert store.receipt("faces", "ab" * 16) is not None
+
+
+def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
+    (tmp_path / "units.parquet").write_bytes(b"junk")
+    with pytest.raises(WorkspaceError, match=r"units\.parquet: damaged .* delete it, the next inventory makes it again"):
+        Store(str(tmp_path)).read_ledger("units", TABLE.schema)

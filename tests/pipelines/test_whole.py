@@ -211,6 +211,27 @@ def test_a_video_that_could_not_be_read_is_read_when_it_can_be(tmp_path: Path) -
     assert steps("faces", "fau", "audio", "score", "label").count("nothing new") == 5
 
 
+@pytest.mark.slow
+def test_a_video_that_was_away_when_its_unit_was_computed_is_computed_when_it_is_back(tmp_path: Path) -> None:
+    archive, out, away = tmp_path / "archive", tmp_path / "ws", tmp_path / "away.mp4"
+    archive.mkdir()
+    out.mkdir()
+    for clip in (SINGLE_FACE, NO_FACE):
+        shutil.copy(clip.path, archive)
+    (out / "params.yaml").write_text(f"archive: {{uri: {archive}}}\nengine: {{name: local}}", encoding="utf-8")
+    assert fauscan("inventory", "-w", out).returncode == 0
+    (archive / SINGLE_FACE.path.name).rename(away)
+    for name in ("inventory", "faces"):
+        assert fauscan(name, "-w", out).returncode == 0
+    away.rename(archive / SINGLE_FACE.path.name)
+    for name in ("inventory", "faces"):
+        done = fauscan(name, "-w", out)
+        assert done.returncode == 0
+    assert "faces      2 videos" in done.stderr
+    outcomes = pl.read_parquet(out / "data" / "manifests" / "faces.parquet")
+    assert sorted(outcomes["outcome"]) == ["done", "filtered"]
+
+
 @needs_shared
 @pytest.mark.slow
 def test_grid_gives_the_same_label_files_on_both_engines(tmp_path: Path) -> None:

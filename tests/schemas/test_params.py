@@ -36,6 +36,7 @@ def test_the_committed_file_is_the_defaults_with_their_comments() -> None:
         ("- a list", "must be a mapping"),
         ("faces: [", "not valid YAML"),
         ("faces: {crop_px: .nan}", "faces.crop_px is nan"),
+        ("decode: {max_minutes: .inf}", "decode.max_minutes is inf: input should be a finite number"),
     ],
 )
 def test_a_wrong_file_is_one_line_that_names_the_key(tmp_path: Path, text: str, message: str) -> None:

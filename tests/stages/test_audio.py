@@ -7,7 +7,7 @@ import pytest
 
 from fauforensics.frontend import log_mel, normalise
 from schemas.params import AudioParams
-from stages.audio import TICK_SAMPLES, Audio
+from stages.audio import TICK_SAMPLES, Audio, tame_rate
 from stages.encoding import write_mp4
 from tests.conftest import FACE_NOFACE, SHARED, SINGLE_FACE, WOLFGANG, inventory_row, media, needs_shared
 
@@ -96,3 +96,34 @@ def test_speech_is_found_where_a_talker_speaks() -> None:
     speech = np.array([bool(r["speech"]) for r in rows_of(SHARED / "media" / "grid" / "bbaf2n.mpg")])
     assert 0.25 < speech.mean() < 0.75
     assert not speech[:10].any()
+
+
+@pytest.mark.parametrize(("rate", "tamed"), [(44_100, 44_100), (48_000, 48_000), (8_000, 8_000), (96_001, 96_000), (44_101, 44_100)])
+def test_an_odd_rate_does_not_ask_for_a_filter_of_gigabytes(rate: int, tamed: int) -> None:
+    assert tame_rate(rate) == tamed
+
+
+def test_sound_of_an_odd_rate_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mp4"
+    frames = ((i * 40_000, np.full((64, 64, 3), 90, np.uint8)) for i in range(25))
+    wave = (0.5 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)).astype(np.float32)
+    write_mkv_with_pcm(path.with_suffix(".mkv"), frames, wave, 44_101)
+    rows = rows_of(path.with_suffix(".mkv"))
+    assert rows[10]["loudness_dbfs"] == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.5)
+
+
+def write_mkv_with_pcm(path: Path, frames: object, wave: np.ndarray, rate_hz: int) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        audio = container.add_stream("pcm_s16le", rate=rate_hz, layout="mono")
+        for _, rgb in frames:  # type: ignore[attr-defined]
+            container.mux(video.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(video.encode(None))
+        block = av.AudioFrame.from_ndarray((wave[None] * 32767).astype(np.int16), format="s16", layout="mono")
+        block.sample_rate = rate_hz
+        container.mux(audio.encode(block))
+        container.mux(audio.encode(None))

@@ -65,3 +65,14 @@ def test_the_same_bytes_have_the_same_id(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mov"):
         (tmp_path / name).write_bytes(SINGLE_FACE.path.read_bytes())
     assert content_id_of(tmp_path / "a.mp4") == content_id_of(tmp_path / "b.mov")
+
+
+def test_a_truncated_file_says_how_much_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    data = tmp_path / "whole.mp4"
+    write_mp4(
+        data, ((i * 40_000, np.random.default_rng(i).integers(0, 255, (64, 64, 3), dtype=np.uint8)) for i in range(100)), None, 16_000
+    )
+    path.write_bytes(data.read_bytes()[: data.stat().st_size * 6 // 10])
+    row = inventory_row(path).to_pylist()[0]
+    assert (row["outcome"], row["reason"]) == ("done", "truncated")
