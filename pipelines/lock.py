@@ -20,7 +20,7 @@ def locked(root: Path) -> Iterator[None]:
     path = root / "logs" / "lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w", encoding="utf-8")
+        file = path.open("a", encoding="utf-8")  # opening leaves the file as it is
     except OSError as error:
         raise WorkspaceError(f"{root}: can't be written ({error.strerror}); a workspace must be writable") from None
     with file:
