@@ -47,15 +47,19 @@ def write_bytes_if_changed(data: bytes, path: Path) -> bool:
     """As `write_if_changed`, for bytes: under a temporary name first, so that a reader never sees half a file."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Always the same name: what a killed process left is written over by the next one, which has the lock to itself.
-    temporary = path.with_name(f".tmp-{path.name}")
+    replace_file(path, data, path.with_name(f".tmp-{path.name}"))
+    return True
+
+
+def replace_file(path: Path, data: bytes, temporary: Path) -> None:
+    """Puts bytes under a name at once: a reader, or a process killed on the way, sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    return True
 
 
 def read_frame(path: Path, made_by: str) -> pl.DataFrame:

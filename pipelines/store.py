@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from pipelines.parquet import sha256, to_bytes
+from pipelines.parquet import replace_file, sha256, to_bytes
 from schemas.errors import WorkspaceError
 from schemas.reasons import TRANSIENT, Failure, Outcome, Reason
 
@@ -152,13 +152,8 @@ class Store:
             self._fs.pipe_file(path, data)  # object stores show an object only when it is whole
             return
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".tmp-{uuid.uuid4().hex}")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        # A name of its own: on a cluster two workers may write the same unit at once.
+        replace_file(target, data, target.with_name(f".tmp-{uuid.uuid4().hex}"))
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the rename itself must survive a power cut before the receipt is written
