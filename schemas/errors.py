@@ -21,3 +21,7 @@ class WorkspaceError(FauScanError):
 
 class CheckpointError(FauScanError):
     """A weights file is missing, damaged, or made for something else."""
+
+
+class TruthError(FauScanError):
+    """Metadata with the truth of an archive is missing or wrong."""
