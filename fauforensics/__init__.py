@@ -3,5 +3,6 @@
 from fauforensics.checkpoint import load_checkpoint, save_checkpoint
 from fauforensics.network import FauForensics
 from fauforensics.presets import build
+from fauforensics.reference import ReferenceFauForensics
 
-__all__ = ["FauForensics", "build", "load_checkpoint", "save_checkpoint"]
+__all__ = ["FauForensics", "ReferenceFauForensics", "build", "load_checkpoint", "save_checkpoint"]

@@ -7,17 +7,21 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import safetensors
-import torch
 from safetensors.torch import save_file
 
+from fauforensics.fitting import load_fitting
 from fauforensics.network import FauForensics, NetworkConfig
+from fauforensics.presets import config_from, from_config
+from fauforensics.reference import ReferenceConfig, ReferenceFauForensics
 from schemas.errors import CheckpointError
 
 HEADS = ("total", "audio", "visual")
 FORMAT = "fauscan.checkpoint.1"
+OWN_FAU = "own"
+"""FAU backend of the reference preset: it reads action units off the pixels itself, and its checkpoint holds what reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +41,27 @@ class Calibration:
 class CheckpointInfo:
     """Everything but the weights."""
 
-    config: NetworkConfig
+    config: NetworkConfig | ReferenceConfig
     fau_backend: str
     training_data_digest: str
     calibration: Calibration
     sha256: str
 
 
-def save_checkpoint(path: Path, net: FauForensics, fau_backend: str, training_data_digest: str, calibration: Calibration) -> None:
-    """Writes weights and metadata to a `.safetensors` file."""
+def save_checkpoint(
+    path: Path, net: FauForensics | ReferenceFauForensics, fau_backend: str, training_data_digest: str, calibration: Calibration
+) -> None:
+    """Writes weights and metadata to a `.safetensors` file.
+
+    Args:
+        path: the file.
+        net: either preset.
+        fau_backend: what made the action units that it was trained on; `OWN_FAU` for the reference preset, which sees none.
+        training_data_digest: of the clips.
+        calibration: of the three heads.
+    """
+    if (net.config.preset == "reference") != (fau_backend == OWN_FAU):
+        raise ValueError(f"fau_backend is {fau_backend!r}; it must be {OWN_FAU!r} for preset 'reference', and only for it")
     metadata = {
         "format": FORMAT,
         "preset": net.config.preset,
@@ -72,12 +88,14 @@ def read_info(path: Path) -> CheckpointInfo:
             metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not a FauScan checkpoint (format is {metadata.get('format')!r}, must be {FORMAT!r})")
+        with path.open("rb") as whole:
+            sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
         return CheckpointInfo(
-            config=NetworkConfig(**json.loads(metadata["config"])),
+            config=config_from(json.loads(metadata["config"])),
             fau_backend=metadata["fau_backend"],
             training_data_digest=metadata["training_data_digest"],
             calibration=_calibration(json.loads(metadata["calibration"])),
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            sha256=sha256,
         )
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); restore it with git or `fauscan init`") from None
@@ -93,13 +111,19 @@ def _calibration(raw: dict[str, Any]) -> Calibration:
     return read
 
 
-def load_checkpoint(path: Path, preset: str, fau_backend: str) -> tuple[FauForensics, CheckpointInfo]:
+@overload
+def load_checkpoint(path: Path, preset: Literal["lite"], fau_backend: str) -> tuple[FauForensics, CheckpointInfo]: ...
+@overload
+def load_checkpoint(path: Path, preset: Literal["reference"], fau_backend: str) -> tuple[ReferenceFauForensics, CheckpointInfo]: ...
+@overload
+def load_checkpoint(path: Path, preset: str, fau_backend: str) -> tuple[FauForensics | ReferenceFauForensics, CheckpointInfo]: ...
+def load_checkpoint(path: Path, preset: str, fau_backend: str) -> tuple[FauForensics | ReferenceFauForensics, CheckpointInfo]:
     """A network in eval mode, and its metadata.
 
     Args:
         path: a `.safetensors` file that `save_checkpoint` wrote.
         preset: the preset that the caller wants.
-        fau_backend: the backend that made the action units to be scored.
+        fau_backend: the backend that made the action units to be scored; any will do for the reference preset, which sees none.
 
     Raises:
         CheckpointError: unreadable, another preset, trained on another FAU backend, or weights that do not fit.
@@ -107,15 +131,10 @@ def load_checkpoint(path: Path, preset: str, fau_backend: str) -> tuple[FauForen
     info = read_info(path)
     if info.config.preset != preset:
         raise CheckpointError(f"{path}: holds preset {info.config.preset!r}, but score.preset is {preset!r}")
-    if info.fau_backend != fau_backend:
+    if info.fau_backend not in (fau_backend, OWN_FAU):
         raise CheckpointError(f"{path}: was trained on FAU backend {info.fau_backend!r}, but fau.backend is {fau_backend!r}")
-    net = FauForensics(info.config)
+    net = from_config(info.config)
     with safetensors.safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-    if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
-        raise CheckpointError(f"{path}: {bad[0]} and {len(bad) - 1} other tensors hold NaN or infinity; the training went wrong")
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: weights do not fit preset {preset!r}: {' '.join(str(error).split())[:300]}") from None
+    load_fitting(net, state, str(path))
     return net.eval(), info

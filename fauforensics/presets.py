@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Literal, overload
 
 from fauforensics.network import FauForensics, NetworkConfig
+from fauforensics.reference import ReferenceConfig, ReferenceFauForensics
 
-PRESETS: dict[str, NetworkConfig] = {"lite": NetworkConfig()}
+PRESETS: dict[str, NetworkConfig | ReferenceConfig] = {"lite": NetworkConfig(), "reference": ReferenceConfig()}
 
 
-def build(preset: str, **overrides: Any) -> FauForensics:
+def from_config(config: NetworkConfig | ReferenceConfig) -> FauForensics | ReferenceFauForensics:
+    """A network of these sizes with fresh weights."""
+    return FauForensics(config) if isinstance(config, NetworkConfig) else ReferenceFauForensics(config)
+
+
+def config_from(fields: dict[str, Any]) -> NetworkConfig | ReferenceConfig:
+    """The config that `asdict` made these fields of.
+
+    Raises:
+        KeyError: unknown preset.
+        TypeError: unknown field.
+    """
+    return type(PRESETS[fields["preset"]])(**fields)
+
+
+@overload
+def build(preset: Literal["lite"], **overrides: Any) -> FauForensics: ...
+@overload
+def build(preset: Literal["reference"], **overrides: Any) -> ReferenceFauForensics: ...
+@overload
+def build(preset: str, **overrides: Any) -> FauForensics | ReferenceFauForensics: ...
+def build(preset: str, **overrides: Any) -> FauForensics | ReferenceFauForensics:
     """A network with fresh weights.
 
     Args:
         preset: one of `PRESETS`.
-        overrides: fields of `NetworkConfig`.
+        overrides: fields of the preset's config.
 
     Raises:
         ValueError: unknown preset or field.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}; use one of {', '.join(PRESETS)}")
-    known = set(NetworkConfig.__dataclass_fields__)
-    if unknown := set(overrides) - known:
-        raise ValueError(f"{', '.join(sorted(unknown))}: not a size of the network; use one of {', '.join(sorted(known))}")
-    base = PRESETS[preset]
-    return FauForensics(NetworkConfig(**{name: overrides.get(name, getattr(base, name)) for name in known}))
+    fields = asdict(PRESETS[preset])
+    if unknown := set(overrides) - set(fields):
+        raise ValueError(f"{', '.join(sorted(unknown))}: not a size of the network; use one of {', '.join(sorted(fields))}")
+    return from_config(config_from(fields | overrides))

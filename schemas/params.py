@@ -89,7 +89,7 @@ class AudioParams(Params):
 class ScoreParams(Params):
     """The network."""
 
-    preset: Literal["lite"] = "lite"
+    preset: Literal["lite", "reference"] = "lite"
     weights: str = Field("models/lite.safetensors", min_length=1, description="Checkpoint, relative to the workspace.")
     stride_ticks: int = Field(5, ge=1, le=25, description="Distance between windows of 25 ticks.")
     min_face_ticks: int = Field(20, ge=1, le=25, description="A window with fewer ticks that show the face is not scored.")
@@ -171,16 +171,17 @@ def validate(raw: dict[str, Any], source: str) -> PipelineParams:
     try:
         return PipelineParams.model_validate(raw)
     except ValidationError as error:
-        raise ParamsError(f"{source}: {_explain(error)}") from None
+        raise ParamsError(f"{source}: {explain(error, PipelineParams)}") from None
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError, root: type[BaseModel]) -> str:
+    """One line for a person: which parameter, what it is, what would be right."""
     lines = []
     for problem in error.errors():
         *parents, key = [str(part) for part in problem["loc"]] or [""]
         name = ".".join([*parents, key]).strip(".")
         if problem["type"] == "extra_forbidden":
-            known = list(_fields_at(parents))
+            known = list(_fields_at(root, parents))
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {'.'.join([*parents, close[0]])}?" if close else f"known: {', '.join(known)}"
             lines.append(f"{name} is not a parameter; {hint}")
@@ -189,8 +190,7 @@ def _explain(error: ValidationError) -> str:
     return " | ".join(lines)
 
 
-def _fields_at(parents: list[str]) -> dict[str, Any]:
-    model: type[BaseModel] = PipelineParams
+def _fields_at(model: type[BaseModel], parents: list[str]) -> dict[str, Any]:
     for parent in parents:
         annotation = model.model_fields[parent].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

@@ -38,12 +38,16 @@ class TrackInput:
 
 @dataclass(slots=True)
 class SoundInput:
-    """The sound of one video: log_mel (4 T, 80) float32 in [-1, 1], present (T,) bool, loudness_dbfs (T,), reasons (T,)."""
+    """The sound of one video: log_mel (4 T, 80) float32 in [-1, 1], present (T,) bool, loudness_dbfs (T,), reasons (T,).
+
+    power_db (4 T, 80) float32 is the sound before it was levelled, -inf where there is none.
+    """
 
     log_mel: NDArray[np.float32]
     present: NDArray[np.bool_]
     loudness_dbfs: NDArray[np.float32]
     reasons: list[str | None]
+    power_db: NDArray[np.float32]
 
 
 def crops_to_unit(crops: Tensor) -> Tensor:
@@ -51,15 +55,25 @@ def crops_to_unit(crops: Tensor) -> Tensor:
     return crops.float() / 127.5 - 1.0
 
 
-def track_input(rows: pl.DataFrame, track: int, crop_px: int) -> TrackInput:
-    """rows: one track of FACES joined with FAU, by tick, columns `tick`, `crop` and the AUs."""
+def track_input(rows: pl.DataFrame, track: int, crop_px: int, part: float = 1.0) -> TrackInput:
+    """One track, from its first to its last tick.
+
+    Args:
+        rows: one track of FACES joined with FAU, by tick, columns `tick`, `crop` and the AUs.
+        track: its number.
+        crop_px: side of the pictures.
+        part: of a stored crop's side that is kept, around the middle.
+    """
     ticks = rows["tick"].to_numpy()
     first, length = int(ticks[0]), int(ticks[-1] - ticks[0] + 1)
     crops = np.zeros((length, 3, crop_px, crop_px), np.uint8)
     aus = np.full((length, len(AU_NAMES)), np.nan, np.float32)
     present = np.zeros(length, bool)
     for place, data in zip(ticks - first, rows["crop"], strict=True):
-        crops[place] = cv2.resize(decode_crop(data), (crop_px, crop_px), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
+        stored = decode_crop(data)
+        side = round(part * len(stored))
+        middle = slice((len(stored) - side) // 2, (len(stored) + side) // 2)
+        crops[place] = cv2.resize(stored[middle, middle], (crop_px, crop_px), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
         present[place] = True
     aus[ticks - first] = rows.select(AU_NAMES).to_numpy()
     return TrackInput(track, first, crops, aus, present)
@@ -84,7 +98,7 @@ def sound_input(rows: pl.DataFrame, num_ticks: int) -> SoundInput:
     hops = torch.from_numpy(db.reshape(num_ticks * HOPS_PER_TICK, NUM_MELS))
     loudest = hops.amax(1)[torch.from_numpy(present).repeat_interleave(HOPS_PER_TICK)]
     peak = torch.quantile(loudest, _PEAK_PERCENTILE / 100) if len(loudest) else torch.tensor(0.0)
-    return SoundInput(normalise(hops, peak).numpy(), present, loudness, reasons)
+    return SoundInput(normalise(hops, peak).numpy(), present, loudness, reasons, hops.numpy())
 
 
 def by_track(faces: pl.DataFrame) -> dict[int, pl.DataFrame]:

@@ -14,19 +14,19 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from fauforensics import FauForensics, load_checkpoint
+from fauforensics import load_checkpoint
 from schemas.errors import ParamsError
 from schemas.params import ScoreParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FAU, SCORES
 from schemas.timebase import WINDOW_TICKS
 from stages.contract import StageResult, as_frame, table_from_columns
-from stages.network_input import SoundInput, TrackInput, by_track, crops_to_unit, sound_input, track_input
+from stages.network_input import SoundInput, by_track, sound_input
+from stages.tokens import tokens_of
 from stages.windows import window_starts
 
 INPUT, OUTPUT, VERSION = (FACES, FAU, AUDIO), SCORES, 1
 
-_CHUNK_TICKS = 512  # crops that are on the device at once
 _HEADS = ("total", "audio", "visual")
 
 
@@ -55,7 +55,8 @@ class Score:
         self._params = params
         self.device = resolve_device(params.device)
         net, self.info = load_checkpoint(weights, params.preset, fau_backend)
-        self._net: FauForensics = net.to(self.device)
+        self._net = net.to(self.device)
+        self._tokens = tokens_of(self._net, self.device)
         half = params.precision == "bfloat16" or (params.precision == "auto" and self.device == "cuda")
         self._precision: Any = torch.autocast(self.device, torch.bfloat16) if half else nullcontext()
 
@@ -85,41 +86,28 @@ class Score:
 
     def close(self) -> None:
         """Gives the device memory back."""
-        del self._net
+        del self._net, self._tokens
         if self.device == "cuda":
             torch.cuda.empty_cache()
 
     def _encode(self, content_id: str, faces: pl.DataFrame, sound_rows: pl.DataFrame) -> list[_Window]:
         last = max([t for t in (faces["tick"].max(), sound_rows["tick"].max()) if isinstance(t, int)], default=-1)
         sound = sound_input(sound_rows, last + 1)
-        audio_tokens = None
-        if sound.present.any():
-            audio_tokens = self._net.encode_audio(torch.from_numpy(sound.log_mel)[None].to(self.device))[0]  # (T, dim)
+        heard = self._tokens.of_sound(sound) if sound.present.any() else None
         windows = []
         for start in window_starts(last + 1, self._params.stride_ticks).tolist():
             reason = self._why_no_sound(sound, start)
-            tokens = None if reason or audio_tokens is None else audio_tokens[start : start + WINDOW_TICKS]
-            windows.append(_Window(content_id, None, start, None, tokens, reason))
+            windows.append(_Window(content_id, None, start, None, None if reason or heard is None else heard(start), reason))
         for number, rows in by_track(faces).items():
-            track = track_input(rows, number, self._net.config.crop_px)
-            tokens_video = self._encode_track(track)
+            track, seen = self._tokens.of_track(rows, number)
             for offset in window_starts(len(track.present), self._params.stride_ticks).tolist():
                 if track.present[offset : offset + WINDOW_TICKS].sum() < self._params.min_face_ticks:
                     continue
                 start = track.first_tick + offset
                 reason = self._why_no_sound(sound, start)
-                tokens = None if reason or audio_tokens is None else audio_tokens[start : start + WINDOW_TICKS]
-                windows.append(_Window(content_id, number, start, tokens_video[offset : offset + WINDOW_TICKS], tokens, reason))
+                tokens = None if reason or heard is None else heard(start)
+                windows.append(_Window(content_id, number, start, seen(offset), tokens, reason))
         return windows
-
-    def _encode_track(self, track: TrackInput) -> Tensor:
-        """(T, dim) visual tokens; the picture network runs once a tick."""
-        chunks = [
-            self._net.video_encoder.per_tick(crops_to_unit(torch.from_numpy(track.crops[i : i + _CHUNK_TICKS]).to(self.device)))
-            for i in range(0, len(track.crops), _CHUNK_TICKS)
-        ]
-        aus = torch.from_numpy(track.aus)[None].to(self.device)
-        return (self._net.video_encoder.over_time(torch.cat(chunks)[None]) + self._net.fau_encoder(aus))[0]
 
     def _why_no_sound(self, sound: SoundInput, start: int) -> str | None:
         """Why a window can't be judged by its sound, or null."""

@@ -26,9 +26,10 @@ class LiteVideoEncoder(nn.Module):
         dim: token width.
         width: channels after the stem; they double at every halving of the picture.
         kernel: ticks seen by each of the two temporal blocks.
+        px: side of the pictures, a multiple of 16.
     """
 
-    def __init__(self, dim: int, width: int, kernel: int) -> None:
+    def __init__(self, dim: int, width: int, kernel: int, px: int = 80) -> None:
         super().__init__()
         self.picture = nn.Sequential(
             nn.Conv2d(3, width, 3, 2, 1, bias=False),
@@ -41,15 +42,15 @@ class LiteVideoEncoder(nn.Module):
             _depthwise_separable(4 * width, 8 * width, 2),
             _depthwise_separable(8 * width, 8 * width, 1),
         )
-        # 5 x 5 places remain of 80 x 80 pixels. They are projected before they are flattened: a mean would forget
-        # where the mouth is.
+        # Four halvings: 7 x 7 places remain of 112 x 112 pixels. They are projected before they are flattened: a mean
+        # would forget where the mouth is.
         self.squeeze = nn.Conv2d(8 * width, 32, 1)
-        self.project = nn.Linear(32 * 25, dim)
+        self.project = nn.Linear(32 * (px // 16) ** 2, dim)
         self.time = nn.Sequential(TemporalBlock(dim, kernel), TemporalBlock(dim, kernel))
         self.norm = GainNorm(dim)
 
     def per_tick(self, crops: Tensor) -> Tensor:
-        """crops (N, 3, 80, 80) in [-1, 1] to features (N, dim): the expensive part, which knows nothing of time."""
+        """crops (N, 3, px, px) in [-1, 1] to features (N, dim): the expensive part, which knows nothing of time."""
         features: Tensor = self.project(self.squeeze(self.picture(crops.contiguous(memory_format=torch.channels_last))).flatten(1))
         return features
 
@@ -59,5 +60,5 @@ class LiteVideoEncoder(nn.Module):
         return tokens
 
     def forward(self, crops: Tensor) -> Tensor:
-        """crops (B, T, 3, 80, 80) in [-1, 1] to tokens (B, T, dim)."""
+        """crops (B, T, 3, px, px) in [-1, 1] to tokens (B, T, dim)."""
         return self.over_time(self.per_tick(crops.flatten(0, 1)).view(crops.shape[0], crops.shape[1], -1))

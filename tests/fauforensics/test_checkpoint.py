@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from fauforensics import build, load_checkpoint, save_checkpoint
-from fauforensics.checkpoint import Calibration
+from fauforensics.checkpoint import OWN_FAU, Calibration
 from schemas.errors import CheckpointError
 
 CALIBRATION = Calibration({"total": 1.0, "audio": 2.0, "visual": 3.0}, {"total": 0.0, "audio": 0.1, "visual": 0.2}, 0.7, 0.5)
@@ -105,7 +105,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
         net.queries.fill_(float("nan"))
     path = tmp_path / "nan.safetensors"
     save_checkpoint(path, net, "mesh", "digest", CALIBRATION)
-    with pytest.raises(CheckpointError, match="queries and 0 other tensors hold NaN"):
+    with pytest.raises(CheckpointError, match=r"1 hold NaN or infinity \(queries\)"):
         load_checkpoint(path, "lite", "mesh")
 
 
@@ -114,3 +114,37 @@ def test_a_calibration_without_a_head_is_refused(tmp_path: Path) -> None:
     save_checkpoint(path, build("lite"), "mesh", "digest", Calibration({"total": 1.0}, CALIBRATION.shift, 0.7, 0.5))
     with pytest.raises(CheckpointError, match="metadata is damaged"):
         load_checkpoint(path, "lite", "mesh")
+
+
+@pytest.fixture(scope="module")
+def saved_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("reference") / "reference.safetensors"
+    torch.manual_seed(1)
+    save_checkpoint(path, build("reference", fau_input_px=224), OWN_FAU, "digest", CALIBRATION)
+    return path
+
+
+def test_the_reference_network_comes_back_whatever_made_the_action_units(saved_reference: Path) -> None:
+    net, info = load_checkpoint(saved_reference, "reference", "mesh")
+    torch.manual_seed(1)
+    fresh = build("reference").state_dict()
+    assert info.config.preset == "reference" and info.fau_backend == OWN_FAU
+    assert net.config.fau_input_px == net.fau_encoder.input_px == 224
+    assert not net.training
+    assert all(torch.equal(tensor, fresh[name]) for name, tensor in net.state_dict().items())
+
+
+def test_a_reference_checkpoint_is_not_taken_for_another(saved_reference: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"holds preset 'reference', but score\.preset is 'lite'"):
+        load_checkpoint(saved_reference, "lite", "mesh")
+    path = tmp_path / "cut.safetensors"
+    with saved_reference.open("rb") as file:
+        path.write_bytes(file.read(1_000_000))
+    with pytest.raises(CheckpointError, match="damaged or not a safetensors file"):
+        load_checkpoint(path, "reference", "mesh")
+
+
+@pytest.mark.parametrize(("preset", "fau_backend"), [("lite", OWN_FAU), ("reference", "mesh")])
+def test_a_checkpoint_can_not_lie_about_its_action_units(tmp_path: Path, preset: str, fau_backend: str) -> None:
+    with pytest.raises(ValueError, match=f"fau_backend is {fau_backend!r}"):
+        save_checkpoint(tmp_path / "net.safetensors", build(preset), fau_backend, "digest", CALIBRATION)

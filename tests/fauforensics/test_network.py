@@ -5,7 +5,7 @@ import torch
 
 from fauforensics import FauForensics, build
 from fauforensics.aligner import QueryAligner
-from fauforensics.pooler import similarity
+from fauforensics.pooler import off_diagonal_std, similarity
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,14 @@ def test_the_matrix_has_columns_of_unit_length() -> None:
     torch.testing.assert_close(matrix.norm(dim=1), torch.ones(3, 25))
 
 
+def test_a_matrix_that_says_nothing_has_no_deviation() -> None:
+    alike = torch.randn(3, 1, 128, generator=torch.Generator().manual_seed(1)).expand(3, 25, 128)
+    assert float(off_diagonal_std(similarity(alike, alike))) < 1e-6
+    # The identity differs from nothing on its diagonal alone.
+    assert float(off_diagonal_std(torch.eye(25).expand(3, 25, 25))) == 0.0
+    assert float(off_diagonal_std(similarity(tokens(3, 5), tokens(3, 6)))) > 0.1
+
+
 def test_one_key_and_one_value_serve_all_heads() -> None:
     aligner = QueryAligner(512, 8, 64)
     assert aligner.to_kv.weight.shape == (128, 512)
@@ -89,3 +97,16 @@ def test_the_lite_preset_is_small(net: FauForensics) -> None:
 def test_a_wrong_preset_or_size_is_named(arguments: tuple[str, dict[str, int]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(arguments[0], **arguments[1])
+
+
+def test_details_are_the_tensors_behind_the_answers(net: FauForensics) -> None:
+    generator = torch.Generator().manual_seed(6)
+    crops, aus = torch.rand(2, 25, 3, 80, 80, generator=generator) * 2 - 1, torch.rand(2, 25, 20, generator=generator)
+    log_mel = torch.rand(2, 100, 80, generator=generator) * 2 - 1
+    with torch.inference_mode():
+        answers, details = net(crops, aus, log_mel), net(crops, aus, log_mel, details=True)
+        judged = net.judge(net.encode_video(crops, aus), net.encode_audio(log_mel))
+    assert details["m_inter"].shape == (2, 625) and details["q_video"].shape == (2, 25, 128)
+    for head, name in (("total", "logit_total"), ("visual", "logit_video"), ("audio", "logit_audio")):
+        assert torch.equal(answers[head].logits, details[name])
+        assert torch.equal(answers[head].logits, judged[head].logits)
