@@ -141,6 +141,7 @@ class NetworkConfig:
     kernel: int = 5
     num_aus: int = 20
     num_mels: int = 80
+    convolutions: str = "separable"
 
 
 class FauForensics(Network):
@@ -153,7 +154,7 @@ class FauForensics(Network):
     def __init__(self, config: NetworkConfig) -> None:
         c = config
         super().__init__(
-            LiteVideoEncoder(c.dim, c.video_width, c.kernel, c.crop_px),
+            LiteVideoEncoder(c.dim, c.video_width, c.kernel, c.crop_px, c.convolutions),
             LiteFauEncoder(c.dim, c.num_aus, c.kernel),
             LiteAudioEncoder(c.dim, c.num_mels, c.kernel),
             *(c.dim, c.heads, c.head_dim, c.window_ticks),

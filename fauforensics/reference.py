@@ -18,6 +18,9 @@ from fauforensics.network import HeadOutput, Network
 from fauforensics.reference_names import UNUSED, published_name
 
 DIM, HEADS, HEAD_DIM, TICKS, MELS = 512, 8, 64, 25, 80
+PICTURE_PX = 112
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What its encoders see: research note, section 3.2."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from stages.encoding import write_mp4
 from stages.face.detector import FaceDetector
 from stages.face.mesh import FaceMesh
 from stages.face.tracker import FaceTracker
-from stages.forging import replace_sound, replay_mouth
+from stages.forge.audio_kinds import insert
+from stages.forge.mouth import replay_mouth
 
 CLIPS = ("single_face.mp4", "face_noface.mov", "noface_face.mov", "no_face.mp4", "WolfgangLanger_Pexels.mp4")
 _ALL_US = 10**9
@@ -85,7 +86,7 @@ def _forge(forgery: Forgery, source: Path, target: Path) -> None:
     # noface_face.mov carries the loudest speech of these clips.
     voice = _read_sound(source / "noface_face.mov", 3.9)
     for start_s, end_s in forgery.audio_fake_segments:
-        wave = replace_sound(wave, voice, start_s, end_s, SAMPLE_RATE_HZ)
+        wave = insert(wave, voice, (start_s, end_s), SAMPLE_RATE_HZ)
     out = list(frames)
     shift = int(np.searchsorted(times, 9e6))
     for start_s, end_s in forgery.visual_fake_segments:

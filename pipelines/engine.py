@@ -12,6 +12,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, Protocol
 
 from schemas.errors import FauScanError
@@ -142,6 +143,40 @@ def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus_p
             yield answer
     except ray.exceptions.RayActorError as error:
         raise FauScanError(f"a Ray worker died ({' '.join(str(error).split())[:200]}); run the same command to go on") from None
+
+
+def train_on_ray(loop: Callable[[], None], workers: int, use_gpu: bool, folder: Path) -> None:
+    """Runs a training loop in several processes that share a torch process group, by Ray Train.
+
+    Args:
+        loop: picklable; the whole loop of one worker. What it leaves behind it writes itself.
+        workers: processes; with `use_gpu` each has a GPU of its own.
+        use_gpu: gradients travel by NCCL, else by Gloo.
+        folder: where Ray keeps its notes; every worker must reach it.
+
+    Raises:
+        FauScanError: a worker failed; the message is the worker's own.
+    """
+    import ray
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    _connect()
+    have = ray.cluster_resources()
+    if workers > have.get("GPU" if use_gpu else "CPU", 0):
+        kind = "GPUs" if use_gpu else "CPUs"
+        raise FauScanError(f"--workers is {workers}, but the cluster has {int(have.get(kind[:-1], 0))} {kind}; ask for fewer")
+    trainer = TorchTrainer(
+        loop,
+        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
+        run_config=RunConfig(storage_path=str(folder.absolute()), name="ray"),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise FauScanError(f"training on {workers} workers failed: {lines[-1] if lines else type(error).__name__}") from error
 
 
 @functools.cache

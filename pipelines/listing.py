@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Set
 from pathlib import Path
 
 import polars as pl
@@ -45,8 +46,12 @@ class InventoryWorker:
         self._stage.close()
 
 
-def update_inventory(workspace: Workspace) -> pl.DataFrame:
+def update_inventory(workspace: Workspace, only: Set[str] | None = None) -> pl.DataFrame:
     """Lists the archive, probes what is new, assigns units, and writes the inventory if it changed.
+
+    Args:
+        workspace: whose archive.
+        only: names of the files to take, where others are not wanted; what is known of the others is kept.
 
     Raises:
         ArchiveError: the archive does not exist, is empty, or holds no video. The old inventory is left as it was.
@@ -59,6 +64,8 @@ def update_inventory(workspace: Workspace) -> pl.DataFrame:
     known = as_frame(cache).filter((pl.col("made_by") == made_by) & ~pl.col("reason").is_in(_TRY_AGAIN).fill_null(False))
     known = known.join(files, on=["uri", "size_bytes", "stamp"], how="semi")
     new = files.join(known, on="uri", how="anti").sort("uri")
+    if only is not None:
+        new = new.filter(pl.col("uri").is_in(list(only)))
     tasks = [new.slice(i, _FILES_PER_TASK).to_arrow().cast(LISTING) for i in range(0, new.height, _FILES_PER_TASK)]
     make_worker = functools.partial(InventoryWorker, archive.uri, workspace.params.decode)
     found = []
@@ -68,13 +75,14 @@ def update_inventory(workspace: Workspace) -> pl.DataFrame:
         for part in engine.run(tasks, make_worker, small):
             found.append(part)
             progress.advance(part.num_rows, 0)
-    console.print(progress.summary(files.height - new.height), highlight=False)
+    console.print(progress.summary(known.height), highlight=False)
     probed = as_frame(concat(found, INVENTORY)).join(files.select("uri", "stamp"), on="uri")
     probed = probed.with_columns(made_by=pl.lit(made_by))
     rows = pl.concat([known.select(_CACHE_SCHEMA.names), probed.select(_CACHE_SCHEMA.names)]).sort("uri")
     if new.height or rows.height != cache.num_rows:
         store.write_ledger(_CACHE, rows.to_arrow().cast(_CACHE_SCHEMA))
-    return _write(workspace, rows.select(INVENTORY.names))
+    rows = rows.select(INVENTORY.names)
+    return _write(workspace, rows if only is None else rows.filter(pl.col("uri").is_in(list(only))))
 
 
 def _write(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:

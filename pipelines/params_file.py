@@ -18,12 +18,16 @@ def render(params: PipelineParams) -> str:
     for name in PipelineParams.model_fields:
         section: Params = getattr(params, name)
         parts.append(f"\n# {(type(section).__doc__ or '').strip()}\n{name}:\n")
-        for key, field in type(section).model_fields.items():
-            text = yaml.safe_dump(getattr(section, key), default_flow_style=True, allow_unicode=True, width=1000)
-            value = text.removesuffix("...\n").strip()
-            comment = field.description or _choices(field)
-            parts.append(f"  {key}: {value}" + (f"  # {comment}\n" if comment else "\n"))
+        parts += [entry("  ", key, getattr(section, key), field) for key, field in type(section).model_fields.items()]
     return "".join(parts)
+
+
+def entry(indent: str, key: str, value: object, field: FieldInfo) -> str:
+    """One line of YAML, with the field's description or choices as a comment."""
+    plain = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=1000).removesuffix("...\n").strip()
+    comment = field.description or _choices(field)
+    return f"{indent}{key}: {text}" + (f"  # {comment}\n" if comment else "\n")
 
 
 def _choices(field: FieldInfo) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
+import threading
 
 
 def quiet_process() -> None:
@@ -17,3 +19,17 @@ def quiet_process() -> None:
     av.logging.set_level(None)
     if "torch" in sys.modules:  # imported later it reads the variables above
         sys.modules["torch"].set_num_threads(1)
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """A pool's workers outlive a driver that is killed: each waits for the next task on a pipe that the others hold open."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()

@@ -32,7 +32,7 @@ class Provenance:
         facts = {
             "preset": info.config.preset,
             "weights_sha256": info.sha256,
-            "fau_backend": params.fau.backend,
+            "fau_backend": info.fau_backend,
             "face_backend": params.faces.backend,
             "params_digest": fingerprint,
             "schema_version": table_version(LABELS),

@@ -16,6 +16,10 @@ from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from stages import report, terminal
 from stages.contract import as_frame
+from stages.view.evaluation import EvaluationEntry, evaluation_entry
+
+EVALUATION_NAME = "metrics-evaluate.json"
+"""Beside the report: what `fauscan evaluate` found."""
 
 _MOST_ROWS = 40
 
@@ -24,17 +28,35 @@ def write_report(workspace: Workspace) -> None:
     """Writes `reports/index.html` and `reports/metrics.json`.
 
     Raises:
-        WorkspaceError: there are no labels yet.
+        WorkspaceError: there are no labels yet, or the figures of an evaluation are damaged.
     """
     inventory, labels, segments, failures = _tables(workspace)
     provenance = read_frame(workspace.data / "provenance.parquet", "fauscan label")
     page = report.render(
-        inventory, labels, segments, failures, provenance, _Thumbnails(workspace), workspace.params.report, workspace.archive().name
+        inventory,
+        labels,
+        segments,
+        failures,
+        provenance,
+        _Thumbnails(workspace),
+        workspace.params.report,
+        workspace.archive().name,
+        _evaluations(workspace),
     )
     write_bytes_if_changed(page.encode(), workspace.report)
     totals = json.dumps(report.metrics(inventory, labels, segments, failures), indent=2, sort_keys=True) + "\n"
     write_bytes_if_changed(totals.encode(), workspace.report.with_name("metrics.json"))
     console.print(f"{'report':<10} {workspace.report}", highlight=False, soft_wrap=True)
+
+
+def _evaluations(workspace: Workspace) -> list[EvaluationEntry]:
+    path = workspace.report.with_name(EVALUATION_NAME)
+    if not path.is_file():
+        return []
+    try:
+        return [evaluation_entry(result) for result in json.loads(path.read_bytes())["results"]]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise WorkspaceError(f"{path}: not what `fauscan evaluate` writes; delete it, or run `fauscan evaluate` again") from None
 
 
 def print_verdicts(workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 
 from pipelines.chain import Fingerprints
@@ -50,11 +51,21 @@ def open_for_run(archive: str, folder: Path, engine: str | None, params_file: Pa
     return workspace
 
 
-def run_all(workspace: Workspace) -> None:
-    """Every step in order. Raises what the steps raise; what was finished before stays."""
-    update_inventory(workspace)
+def label_all(workspace: Workspace, only: Set[str] | None = None) -> None:
+    """Every step in order, up to the labels. Raises what the steps raise; what was finished before stays.
+
+    Args:
+        workspace: made by `open_for_run`.
+        only: names of the files to label; all of the archive by default.
+    """
+    update_inventory(workspace, only)
     for name in UNIT_STEPS:
         receipts = run_step(workspace, name)
     publish_labels(workspace, receipts)
+
+
+def run_all(workspace: Workspace) -> None:
+    """Labels the archive, writes the report, prints the verdicts."""
+    label_all(workspace)
     write_report(workspace)
     print_verdicts(workspace)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from schemas.reasons import Failure, Outcome, Reason
 from schemas.tables import AUDIO, INVENTORY, TICK_MELS
 from schemas.timebase import HOPS_PER_TICK, num_ticks
 from stages.contract import MediaError, OpenMedia, StageResult, concat, table_from_columns
-from stages.decoding import scan_audio
+from stages.decoding import AudioBlock, scan_audio
 
 INPUT, OUTPUT, VERSION = INVENTORY, AUDIO, 1
 
@@ -33,7 +33,7 @@ _MIN_COMMON_HZ = 10
 
 @dataclass(slots=True)
 class Track:
-    """One sound track on the common timeline: wave (N,) float32 at 16 kHz, and which of its samples were really there."""
+    """One sound track on the common timeline: wave (N,) float32 and which of its samples were really there; 16 kHz unless asked else."""
 
     wave: NDArray[np.float32]
     present: NDArray[np.bool_]
@@ -57,7 +57,7 @@ class Audio:
                 track = None
                 if video["has_audio"]:
                     with open_media(uri) as path:
-                        track = _read(scan_audio(path, video["origin_us"], video["duration_us"], damage), ticks)
+                        track = read_track(scan_audio(path, video["origin_us"], video["duration_us"], damage), ticks * TICK_SAMPLES)
             except MediaError as error:
                 result.outcomes[content_id] = error.outcome
                 result.failures.append(Failure(content_id, uri, "audio", error.reason, error.outcome, error.detail))
@@ -81,9 +81,9 @@ class Audio:
         """Nothing to give back."""
 
 
-def _read(blocks: Any, ticks: int) -> Track | None:
-    """Lays the blocks on the common timeline; null when there is not one."""
-    wave = np.zeros(ticks * TICK_SAMPLES, np.float32)
+def read_track(blocks: Iterable[AudioBlock], num_samples: int, rate_out_hz: int = SAMPLE_RATE_HZ) -> Track | None:
+    """Lays the blocks on the common timeline, `num_samples` from its start; null when there is not one."""
+    wave = np.zeros(num_samples, np.float32)
     present = np.zeros(len(wave), bool)
     run: list[NDArray[np.float32]] = []
     start_us, rate_hz, length = 0, 0, 0
@@ -91,7 +91,7 @@ def _read(blocks: Any, ticks: int) -> Track | None:
     for block in blocks:
         end_us = start_us + length * 1_000_000 // max(rate_hz, 1)
         if run and (block.rate_hz != rate_hz or abs(block.pts_us - end_us) > _JOIN_US):
-            _place(wave, present, np.concatenate(run), rate_hz, start_us)
+            _place(wave, present, np.concatenate(run), rate_hz, start_us, rate_out_hz)
             run, length = [], 0
         if not run:
             start_us, rate_hz = block.pts_us, block.rate_hz
@@ -99,13 +99,15 @@ def _read(blocks: Any, ticks: int) -> Track | None:
         length += len(block.mono)
         found = True
     if run:
-        _place(wave, present, np.concatenate(run), rate_hz, start_us)
+        _place(wave, present, np.concatenate(run), rate_hz, start_us, rate_out_hz)
     return Track(wave, present) if found else None
 
 
-def _place(wave: NDArray[np.float32], present: NDArray[np.bool_], samples: NDArray[np.float32], rate_hz: int, start_us: int) -> None:
-    resampled = torchaudio.functional.resample(torch.from_numpy(samples), tame_rate(rate_hz), SAMPLE_RATE_HZ).numpy()
-    start = round(start_us * SAMPLE_RATE_HZ / 1_000_000)
+def _place(
+    wave: NDArray[np.float32], present: NDArray[np.bool_], samples: NDArray[np.float32], rate_hz: int, start_us: int, rate_out_hz: int
+) -> None:
+    resampled = torchaudio.functional.resample(torch.from_numpy(samples), tame_rate(rate_hz), rate_out_hz).numpy()
+    start = round(start_us * rate_out_hz / 1_000_000)
     low, high = max(start, 0), min(start + len(resampled), len(wave))
     if high > low:
         wave[low:high] = resampled[low - start : high - start]

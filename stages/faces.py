@@ -154,7 +154,7 @@ class _FaceColumns:
                 "roll_deg": roll,
                 "sharpness": sharpness(crop),
                 "presence": seen.presence,
-                "crop": _encode(crop, self._params),
+                "crop": encode_crop(crop, self._params),
             }
         )
 
@@ -181,7 +181,8 @@ def _fixed(rows: list[NDArray[Any]], width: int, dtype: type) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), width)
 
 
-def _encode(crop: NDArray[np.uint8], params: FaceParams) -> bytes:
+def encode_crop(crop: NDArray[np.uint8], params: FaceParams) -> bytes:
+    """A `crop` cell from (H, W, 3) uint8 RGB."""
     bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
     if params.crop_format == "png":
         ok, data = cv2.imencode(".png", bgr)

@@ -14,6 +14,7 @@ from schemas.tables import AUDIO, FACES, FRAMES, LABELS, SCORES
 from schemas.timebase import WINDOW_TICKS
 from stages.contract import StageResult, as_frame, table_from_columns
 from stages.hysteresis import moving_average, states
+from stages.windows import mean_over_windows
 
 INPUT, OUTPUT, VERSION = (FRAMES, FACES, AUDIO, SCORES), LABELS, 1
 
@@ -145,11 +146,7 @@ def thresholds(params: LabelParams, calibration: Calibration) -> tuple[float, fl
 def _pool(windows: pl.DataFrame, column: str, num_ticks: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Mean over the windows that cover a tick, (T,), NaN where none does; and how many do."""
     known = windows.filter(pl.col(column).is_not_null())
-    total, count = np.zeros(num_ticks), np.zeros(num_ticks, np.int64)
-    for start, value in zip(known["start_tick"].to_list(), known[column].to_list(), strict=True):
-        total[start : start + WINDOW_TICKS] += value
-        count[start : start + WINDOW_TICKS] += 1
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan), count
+    return mean_over_windows(known["start_tick"].to_list(), known[column].to_list(), num_ticks)
 
 
 def _pool_evidence(windows: pl.DataFrame, head: str, num_ticks: int) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files as resource_files
 from typing import Any
@@ -16,6 +16,7 @@ from markupsafe import Markup
 from schemas.params import ReportParams
 from schemas.tables import LABELS
 from stages.view.accounts import null_frame_rows, trouble_rows
+from stages.view.evaluation import EvaluationEntry
 from stages.view.names import visible_name
 from stages.view.thumbnails import Key, Picture, pictures_of
 from stages.view.verdicts import UNCERTAIN_SHARE, VERDICTS, metrics, plain, verdicts
@@ -44,6 +45,7 @@ def render(
     thumbnails: Callable[[list[Key]], dict[Key, bytes]],
     params: ReportParams,
     archive_name: str,
+    evaluations: Sequence[EvaluationEntry] = (),
 ) -> str:
     """The page.
 
@@ -56,6 +58,7 @@ def render(
         thumbnails: given (content_id, track, frame_index), the face crops that exist, JPEG or PNG. Called at most twice.
         params: `max_timelines` videos get a timeline and `thumbnails` pictures each.
         archive_name: the headline.
+        evaluations: what `fauscan evaluate` found, one for each set of weights.
 
     Returns:
         HTML. The same arguments give the same bytes; nothing in it is loaded from elsewhere.
@@ -77,6 +80,7 @@ def render(
         heights=_LABEL_HEIGHTS,
         tiles=_tiles(totals),
         sum_text=_sum_text(totals),
+        evaluations=evaluations,
         videos=entries,
         videos_text=_videos_text(entries, shown, num_left),
         verdict_names=[v for v in VERDICTS if any(entry.verdict == v for entry in entries)],

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fauforensics import FauForensics, ReferenceFauForensics
 from fauforensics.frontend import normalise
+from fauforensics.reference import IMAGENET_MEAN, IMAGENET_STD, PICTURE_PX
 from schemas.timebase import HOPS_PER_TICK, WINDOW_TICKS
 from stages.network_input import SoundInput, TrackInput, crops_to_unit, track_input
 
@@ -18,8 +19,7 @@ WindowTokens = Callable[[int], Tensor]
 """From the first tick of a window to its tokens (25, dim)."""
 
 _CHUNK_TICKS = 512  # crops that are on the device at once
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_REFERENCE_PX, _REFERENCE_PART = 112, 140 / 160  # research note, 3.2: the middle 140 of 160 pixels, resized
+_REFERENCE_PART = 140 / 160  # research note, 3.2: the middle 140 of 160 pixels, resized to 112
 
 
 class LiteTokens:
@@ -50,11 +50,11 @@ class ReferenceTokens:
 
     def __init__(self, net: ReferenceFauForensics, device: str) -> None:
         self._net, self._device = net, device
-        self._mean, self._std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
+        self._mean, self._std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
 
     def of_track(self, rows: pl.DataFrame, number: int) -> tuple[TrackInput, WindowTokens]:
         """rows: one track of FACES, joined with FAU or not: the network reads action units off the pixels."""
-        track = track_input(rows, number, _REFERENCE_PX, _REFERENCE_PART)
+        track = track_input(rows, number, PICTURE_PX, _REFERENCE_PART)
         ticks = len(track.crops)
         z_fau = torch.cat([self._net.fau_encoder.per_tick(self._frames(track, i, i + WINDOW_TICKS)) for i in range(0, ticks, WINDOW_TICKS)])
 

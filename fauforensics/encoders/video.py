@@ -19,6 +19,10 @@ def _depthwise_separable(inputs: int, outputs: int, stride: int) -> nn.Sequentia
     )
 
 
+def _full(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
 class LiteVideoEncoder(nn.Module):
     """Face crops to tokens.
 
@@ -27,11 +31,12 @@ class LiteVideoEncoder(nn.Module):
         width: channels after the stem; they double at every halving of the picture.
         kernel: ticks seen by each of the two temporal blocks.
         px: side of the pictures, a multiple of 16.
+        convolutions: separable or full.
     """
 
-    def __init__(self, dim: int, width: int, kernel: int, px: int = 80) -> None:
+    def __init__(self, dim: int, width: int, kernel: int, px: int = 80, convolutions: str = "separable") -> None:
         super().__init__()
-        self.picture = nn.Sequential(
+        separable = nn.Sequential(
             nn.Conv2d(3, width, 3, 2, 1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
@@ -42,6 +47,8 @@ class LiteVideoEncoder(nn.Module):
             _depthwise_separable(4 * width, 8 * width, 2),
             _depthwise_separable(8 * width, 8 * width, 1),
         )
+        full = nn.Sequential(_full(3, width, 2), _full(width, 2 * width, 2), _full(2 * width, 4 * width, 2), _full(4 * width, 8 * width, 2))
+        self.picture = full if convolutions == "full" else separable
         # Four halvings: 7 x 7 places remain of 112 x 112 pixels. They are projected before they are flattened: a mean
         # would forget where the mouth is.
         self.squeeze = nn.Conv2d(8 * width, 32, 1)

@@ -1,1 +1,1 @@
-"""Training: from the finished steps of a workspace to a candidate checkpoint."""
+"""Training: from labelled clips to a calibrated checkpoint."""

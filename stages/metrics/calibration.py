@@ -1,0 +1,163 @@
+"""Calibration: from a logit to a probability, from probabilities to the two label thresholds, and whether to believe them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stages.metrics.binary import checked
+
+MIN_SCALE, MAX_SCALE = 1e-3, 100.0
+"""A head that learnt nothing, or learnt it upside down, ends up flat; it is never turned over."""
+
+_STEPS, _HALVINGS = 100, 40
+
+
+def fit_scale(logit: ArrayLike, truth: ArrayLike, shift: bool = True, balanced: bool = False) -> tuple[float, float]:
+    """Platt scaling, p = sigmoid(scale * logit + shift), by maximum likelihood with scale > 0, so that no ranking changes.
+
+    Targets are Platt's (N+ + 1)/(N+ + 2) and 1/(N- + 2) instead of 1 and 0: they keep the scale finite where a
+    threshold separates the classes.
+
+    Args:
+        logit: (N,) finite, of validation data.
+        truth: (N,) 0 or 1.
+        shift: false leaves it at 0; scale is then one over the temperature.
+        balanced: gives fake and real the same total weight.
+
+    Returns:
+        scale in [`MIN_SCALE`, `MAX_SCALE`], and shift.
+
+    Raises:
+        ValueError: one class only, or as for `roc_auc`.
+    """
+    y, x = checked(truth, logit)
+    num_fake, num_real = int(y.sum()), int((~y).sum())
+    if not num_fake or not num_real:
+        raise ValueError(f"calibration needs real and fake rows; there are {num_real} real and {num_fake} fake")
+    target = np.where(y, (num_fake + 1) / (num_fake + 2), 1 / (num_real + 2))
+    weight = np.where(y, 0.5 / num_fake, 0.5 / num_real) if balanced else np.full(len(y), 1 / len(y))
+    free = np.array([True, shift])
+    best = _newton(x, target, weight, np.array([1.0, 0.0]), free)
+    if not MIN_SCALE <= best[0] <= MAX_SCALE:
+        # The loss is convex, so the best allowed scale is the nearest one; the shift follows it.
+        best = _newton(x, target, weight, np.array([np.clip(best[0], MIN_SCALE, MAX_SCALE), 0.0]), np.array([False, shift]))
+    return float(best[0]), float(best[1])
+
+
+def probability(logit: ArrayLike, scale: float, shift: float) -> NDArray[np.float64]:
+    """sigmoid(scale * logit + shift), without overflow."""
+    z = scale * np.asarray(logit, np.float64) + shift
+    small = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1.0, small) / (1 + small)
+
+
+def _newton(
+    x: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64], start: NDArray[np.float64], free: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Newton's method on the weighted cross-entropy, halving a step that does not help; only the `free` of (scale, shift) move."""
+    here = start.copy()
+    if not free.any():
+        return here
+    inputs = np.stack([x, np.ones_like(x)], 1)[:, free]  # (N, 1 or 2)
+
+    def loss(at: NDArray[np.float64]) -> float:
+        z = at[0] * x + at[1]
+        return float(weight @ (np.logaddexp(0, z) - target * z))
+
+    for _ in range(_STEPS):
+        p = probability(x, here[0], here[1])
+        slope = inputs.T @ (weight * (p - target))
+        curve = (inputs * (weight * p * (1 - p))[:, None]).T @ inputs + 1e-12 * np.eye(inputs.shape[1])
+        step, before = np.zeros(2), loss(here)
+        step[free] = np.linalg.solve(curve, slope)
+        for _ in range(_HALVINGS):
+            if loss(here - step) <= before:
+                break
+            step /= 2
+        else:
+            break
+        here = here - step
+        if np.abs(step).max() < 1e-10:
+            break
+    return here
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where labels change, and what that costs on the data they were fitted on."""
+
+    fake_above: float
+    real_below: float
+    real_called_fake: float
+    """Share of real rows at or above `fake_above`."""
+    fake_called_real: float
+    """Share of fake rows below `real_below`."""
+
+
+def fit_thresholds(p: ArrayLike, truth: ArrayLike, real_called_fake: float = 0.02, fake_called_real: float = 0.1) -> Thresholds:
+    """The two label thresholds from probabilities of validation frames.
+
+    `fake_above` is the lowest threshold from 0.5 up that at most a share `real_called_fake` of the real rows reach;
+    `real_below` the highest from 0.5 down that at most a share `fake_called_real` of the fake rows are below. What lies
+    between them is uncertain. Shares count single rows: the hysteresis of the labels is not in them.
+
+    Args:
+        p: (N,) calibrated probabilities.
+        truth: (N,) 0 or 1.
+        real_called_fake: in [0, 1).
+        fake_called_real: in [0, 1).
+
+    Raises:
+        ValueError: one class only, a probability outside [0, 1], or as for `roc_auc`.
+    """
+    y, s = checked(truth, p)
+    if not y.any() or y.all():
+        raise ValueError("thresholds need real and fake rows")
+    if s.min() < 0 or s.max() > 1:
+        raise ValueError("p must be probabilities in [0, 1]")
+    real, fake = np.sort(s[~y]), np.sort(s[y])
+    spare_real, spare_fake = int(real_called_fake * len(real) + 1e-9), int(fake_called_real * len(fake) + 1e-9)
+    # The next value above the first real row that must stay out; and the first fake row that must stay in.
+    fake_above = float(np.clip(np.nextafter(real[-1 - spare_real], 2), 0.5, np.nextafter(1, 0)))
+    real_below = float(np.clip(fake[spare_fake], np.nextafter(0, 1), 0.5))
+    return Thresholds(fake_above, real_below, float((real >= fake_above).mean()), float((fake < real_below).mean()))
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Probabilities in bins of equal width, and how often each bin is right. Arrays are (B,); empty bins hold NaN."""
+
+    edges: NDArray[np.float64]  # (B + 1,)
+    count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    """Mean probability of the bin's rows."""
+    observed: NDArray[np.float64]
+    """Share of them that are fake."""
+    ece: float
+    """Expected calibration error: mean distance of the two, over rows; NaN without rows."""
+
+
+def reliability(p: ArrayLike, truth: ArrayLike, bins: int = 10) -> Reliability:
+    """The reliability curve of probabilities; one class is enough.
+
+    Args:
+        p: (N,) in [0, 1]; 1 belongs to the last bin.
+        truth: (N,) 0 or 1.
+        bins: at least 1.
+
+    Raises:
+        ValueError: a probability outside [0, 1], or as for `roc_auc`.
+    """
+    y, s = checked(truth, p)
+    if len(s) and (s.min() < 0 or s.max() > 1):
+        raise ValueError("p must be probabilities in [0, 1]")
+    place = np.minimum((s * bins).astype(np.int64), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        confidence, observed = np.bincount(place, s, bins) / count, np.bincount(place, y, bins) / count
+    known = count > 0
+    ece = float(count[known] @ np.abs(confidence - observed)[known] / count.sum()) if known.any() else float("nan")
+    return Reliability(np.linspace(0, 1, bins + 1), count, confidence, observed, ece)
