@@ -63,8 +63,8 @@ def average_recall_at_k(truth: Truth, predictions: Predictions, k: int, mode: Mo
     """Share of labels found by the first k proposals of each video, mean over the ten `AR_THRESHOLDS`.
 
     `upstream` and `upstream_float32`: the first k in list order. A label is found if any of them has IoU > threshold, so
-    one proposal can find several. A video with an empty list is dropped, its labels with it: the rule of AV-Deepfake1M's scorer (LAV-DF's stops
-    there, and where a list is shorter than k).
+    one proposal can find several. A video with an empty list is dropped, its labels with it: the rule of AV-Deepfake1M's
+    scorer (LAV-DF's stops there, and where a list is shorter than k).
 
     `strict`: the k of highest score, each finds one label at most, matched as for AP. An empty list finds nothing.
 
