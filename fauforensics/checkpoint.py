@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import safetensors
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from fauforensics.fitting import load_fitting
 from fauforensics.network import FauForensics, NetworkConfig
@@ -19,7 +19,8 @@ from fauforensics.reference import ReferenceConfig, ReferenceFauForensics
 from schemas.errors import CheckpointError
 
 HEADS = ("total", "audio", "visual")
-FORMAT = "fauscan.checkpoint.1"
+FORMAT = "fauscan.checkpoint.2"
+_ENTRY = "fauscan"
 OWN_FAU = "own"
 """FAU backend of the reference preset: it reads action units off the pixels itself, and its checkpoint holds what reads them."""
 
@@ -62,15 +63,18 @@ def save_checkpoint(
     """
     if (net.config.preset == "reference") != (fau_backend == OWN_FAU):
         raise ValueError(f"fau_backend is {fau_backend!r}; it must be {OWN_FAU!r} for preset 'reference', and only for it")
-    metadata = {
+    facts = {
         "format": FORMAT,
         "preset": net.config.preset,
-        "config": json.dumps(asdict(net.config), sort_keys=True),
+        "config": asdict(net.config),
         "fau_backend": fau_backend,
         "training_data_digest": training_data_digest,
-        "calibration": json.dumps(asdict(calibration), sort_keys=True),
+        "calibration": asdict(calibration),
     }
-    save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path, metadata)
+    # One entry: safetensors writes several in any order, and equal networks should be equal files.
+    metadata = {_ENTRY: json.dumps(facts, sort_keys=True)}
+    # safetensors' own writer gives the file to its owner alone.
+    path.write_bytes(save({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, metadata))
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -85,21 +89,22 @@ def read_info(path: Path) -> CheckpointInfo:
         raise CheckpointError(f"{path}: weights must be a .safetensors file; pickles can run code and are not opened")
     try:
         with safetensors.safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
-            metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: not a FauScan checkpoint (format is {metadata.get('format')!r}, must be {FORMAT!r})")
+            entry = (file.metadata() or {}).get(_ENTRY)
+        facts = {} if entry is None else json.loads(entry)
+        if facts.get("format") != FORMAT:
+            raise CheckpointError(f"{path}: not a FauScan checkpoint (format is {facts.get('format')!r}, must be {FORMAT!r})")
         with path.open("rb") as whole:
             sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
         return CheckpointInfo(
-            config=config_from(json.loads(metadata["config"])),
-            fau_backend=metadata["fau_backend"],
-            training_data_digest=metadata["training_data_digest"],
-            calibration=_calibration(json.loads(metadata["calibration"])),
+            config=config_from(facts["config"]),
+            fau_backend=facts["fau_backend"],
+            training_data_digest=facts["training_data_digest"],
+            calibration=_calibration(facts["calibration"]),
             sha256=sha256,
         )
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); restore it with git or `fauscan init`") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its metadata is damaged ({error}); restore it with git or `fauscan init`") from None
 
 

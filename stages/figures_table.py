@@ -35,17 +35,15 @@ def cross_table(results: Sequence[dict[str, Any]]) -> Table:
 
 
 def _kinds(result: dict[str, Any]) -> Table:
-    columns = ("forged", "cover", "frame AUC", "vs real", "1 s", "video", "EER", "acc")
+    columns = ("forged", "frame AUC", "vs real", "1 s", "video", "EER")  # more would not fit; the JSON has all
     table = _table("", ("head", "left"), ("kind", "left"), *((name, "right") for name in columns))
     for head, figures in result["heads"].items():
         for number, (kind, cell) in enumerate(figures["kinds"].items()):
-            cover = DASH if cell["coverage"] is None else f"{math.floor(100 * cell['coverage'])}%"  # 100 % means all of them
-            values = (cell[name] for name in ("frame_auc_vs_real", "clip_auc", "video_mean_auc", "frame_eer", "frame_accuracy"))
+            values = (cell[name] for name in ("frame_auc_vs_real", "clip_auc", "video_mean_auc", "frame_eer"))
             table.add_row(
                 head if number == 0 else "",
                 Text(visible_name(kind)),
                 str(cell["forged_clips"]),
-                cover,
                 _with_interval(cell["frame_auc"]),
                 *(_short(value) for value in values),
             )
@@ -66,6 +64,9 @@ def _spans(result: dict[str, Any]) -> Table:
 def _missing(result: dict[str, Any]) -> list[Text]:
     lines = []
     for head, figures in result["heads"].items():
+        for kind, cell in figures["kinds"].items():
+            if cell["coverage"] is not None and cell["coverage"] < 1:  # 100 % means all of them
+                lines.append(f"{head}, {visible_name(kind)}: {math.floor(100 * cell['coverage'])} % of the frames have a probability")
         if figures["without_trace"]:
             count = figures["without_trace"]
             lines.append(f"{head}: forged clips left out, whose {head} shows no trace by itself: {count}")

@@ -33,7 +33,6 @@ from schemas.train import Phase, TrainParams
 _AHEAD = 2  # batches that are made while the network works
 _STRIDE_TICKS = 10  # of the windows in a validation
 _TIMED_STEPS = 3
-_PIXELS_AT_FIRST = 0.3  # weight beside the action units, which have found together with the sound by then
 
 Tell = Callable[[dict[str, float], int], None]
 """(row of the curve, steps in all): called after each validation."""
@@ -49,8 +48,6 @@ class Trainer:
         self._px = picture_px(net)
         net.to(device)
         if isinstance(net, FauForensics):
-            with torch.no_grad():
-                net.video_encoder.norm.gamma.fill_(_PIXELS_AT_FIRST)
             net.video_encoder.picture.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
         torch.manual_seed(params.seed)
         self.net = net

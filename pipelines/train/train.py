@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import yaml
 
-from fauforensics import build, save_checkpoint
+from fauforensics import FauForensics, build, save_checkpoint
 from fauforensics.checkpoint import OWN_FAU
 from pipelines import engine
 from pipelines.lock import locked
@@ -41,6 +41,7 @@ from stages.score import resolve_device
 _SHARE: dict[Phase, float] = {"au": 0.1, "picture": 0.4, "whole": 0.5}  # of the minutes
 _OVERHEAD = 0.85  # of the minutes for steps; the rest is validation
 _MIN_STEPS = 20
+_PIXELS_AT_FIRST = 0.3  # weight beside the action units, which have found together with the sound by then
 _CALIBRATE_STRIDE = 5
 
 
@@ -185,6 +186,8 @@ def _trainer(job: TrainJob, dataset: Dataset) -> Trainer:
     _leave_a_core()
     torch.manual_seed(job.params.seed)
     net = build(job.params.preset, **job.params.network)
+    if isinstance(net, FauForensics):
+        torch.nn.init.constant_(net.video_encoder.norm.gamma, _PIXELS_AT_FIRST)
     job.starts.load_into(net)
     return Trainer(net, dataset, job.params, _reader(job), job.folder, resolve_device(job.device))
 

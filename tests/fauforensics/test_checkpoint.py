@@ -31,6 +31,15 @@ def test_a_saved_network_comes_back(saved: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
 
 
+def test_equal_networks_are_equal_files(saved: Path, tmp_path: Path) -> None:
+    """safetensors writes several metadata entries in any order, another one in each process or map."""
+    net, info = load_checkpoint(saved, "lite", "mesh")
+    for number in range(5):
+        path = tmp_path / f"{number}.safetensors"
+        save_checkpoint(path, net, info.fau_backend, info.training_data_digest, info.calibration)
+        assert path.read_bytes() == saved.read_bytes()
+
+
 def test_another_fau_backend_is_refused(saved: Path) -> None:
     with pytest.raises(CheckpointError, match=r"trained on FAU backend 'mesh', but fau\.backend is 'pyfeat'"):
         load_checkpoint(saved, "lite", "pyfeat")
@@ -84,8 +93,8 @@ def test_weights_that_do_not_fit_are_refused(saved: Path, tmp_path: Path) -> Non
     save_file(state, path, metadata)
     with pytest.raises(CheckpointError, match="queries"):
         load_checkpoint(path, "lite", "mesh")
-    metadata["config"] = json.dumps({"depth": 9})
-    save_file(state, path, metadata)
+    facts = json.loads(metadata["fauscan"]) | {"config": {"depth": 9}}
+    save_file(state, path, {"fauscan": json.dumps(facts)})
     with pytest.raises(CheckpointError, match="metadata is damaged"):
         load_checkpoint(path, "lite", "mesh")
 
