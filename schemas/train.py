@@ -60,6 +60,7 @@ class TrainParams(Params):
     erase_area: tuple[float, float] = (0.02, 0.2)
     time_mask_ticks: int = Field(0, ge=0, le=24, description="Longest mask over time, in picture and sound alike.")
     frequency_mask_bins: int = Field(12, ge=0, le=79)
+    wear_p: float = Field(0.6, ge=0, le=1, description="How often pictures are made worse: small, blurred, noisy, JPEG.")
     colour: float = Field(0.15, ge=0, le=1, description="Standard deviation of gain and offset of the picture.")
     room: float = Field(0.1, ge=0, le=1, description="Standard deviation of the sound's level in each mel bin.")
 
@@ -121,6 +122,7 @@ _REFERENCE: dict[str, Any] = {
     "erase_area": (0.02, 0.33),
     "time_mask_ticks": 11,
     "frequency_mask_bins": 26,
+    "wear_p": 0.0,
     "colour": 0.0,
     "room": 0.0,
     "validate_every": 500,

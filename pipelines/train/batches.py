@@ -15,6 +15,7 @@ from fauforensics.frontend import NUM_MELS, normalise
 from pipelines.train.dataset import HEADS, TrainClip
 from pipelines.train.draws import Draw
 from pipelines.train.pixels import ReadCrops, resized
+from pipelines.train.wear import Wear
 from schemas.timebase import HOPS_PER_TICK
 from schemas.train import TrainParams
 from schemas.truth import Modality
@@ -116,12 +117,13 @@ def _one(draw: Draw, params: TrainParams, ticks: int, px: int, read: ReadCrops |
     strength = 1 + params.colour * rng.standard_normal(draw.clip.aus.shape[1])
     aus = np.clip(draw.clip.aus[where] * strength, 0, 1)
     aus[rng.random(len(aus)) < 0.02] = np.nan  # the mesh loses a face now and then
+    wear = Wear.draw(rng, params.wear_p)
     crops = None
     if read is not None:
         pictures = read(draw.clip, where)
         side = round(share * pictures[0].shape[0])
         x, y = (round(at * (pictures[0].shape[0] - side)) for at in (left, top))
-        small = np.stack([resized(p, x, y, side, px) for p in pictures])
+        small = np.stack([wear(resized(p, x, y, side, px), number) for number, p in enumerate(pictures)])
         crops = np.ascontiguousarray((small[:, :, ::-1] if flip else small).transpose(0, 3, 1, 2))
     return _Stretch(crops, erase, gain.astype(np.float32), offset.astype(np.float32), aus.astype(np.float32), log_mel, masked)
 
