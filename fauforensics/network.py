@@ -137,11 +137,10 @@ class NetworkConfig:
     head_dim: int = 32
     window_ticks: int = 25
     video_width: int = 16
-    crop_px: int = 80
+    crop_px: int = 112
     kernel: int = 5
     num_aus: int = 20
     num_mels: int = 80
-    convolutions: str = "separable"
 
 
 class FauForensics(Network):
@@ -154,7 +153,7 @@ class FauForensics(Network):
     def __init__(self, config: NetworkConfig) -> None:
         c = config
         super().__init__(
-            LiteVideoEncoder(c.dim, c.video_width, c.kernel, c.crop_px, c.convolutions),
+            LiteVideoEncoder(c.dim, c.video_width, c.kernel, c.crop_px),
             LiteFauEncoder(c.dim, c.num_aus, c.kernel),
             LiteAudioEncoder(c.dim, c.num_mels, c.kernel),
             *(c.dim, c.heads, c.head_dim, c.window_ticks),
@@ -184,7 +183,7 @@ class FauForensics(Network):
             aligner.to_q.weight.copy_((look * _SHARPNESS).repeat(c.heads, 1))
 
     def encode_video(self, crops: Tensor, aus: Tensor) -> Tensor:
-        """Z_v = Z_vid + Z_au: crops (B, T, 3, 80, 80) in [-1, 1] and aus (B, T, 20) to (B, T, dim)."""
+        """Z_v = Z_vid + Z_au: crops (B, T, 3, px, px) in [-1, 1] and aus (B, T, 20) to (B, T, dim)."""
         tokens: Tensor = self.video_encoder(crops) + self.fau_encoder(aus)
         return tokens
 
@@ -201,5 +200,5 @@ class FauForensics(Network):
     @overload
     def forward(self, crops: Tensor, aus: Tensor, log_mel: Tensor, details: Literal[True]) -> dict[str, Tensor]: ...
     def forward(self, crops: Tensor, aus: Tensor, log_mel: Tensor, details: bool = False) -> dict[str, HeadOutput] | dict[str, Tensor]:
-        """One window each: crops (B, 25, 3, 80, 80), aus (B, 25, 20), log_mel (B, 100, 80); see `Network` for the answers."""
+        """One window each: crops (B, 25, 3, px, px), aus (B, 25, 20), log_mel (B, 100, 80); see `Network` for the answers."""
         return self._answer(self.video_encoder(crops), self.fau_encoder(aus), self.audio_encoder(log_mel), details)

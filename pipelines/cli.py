@@ -144,6 +144,29 @@ def demo(
 
 
 @app.command(rich_help_panel="Train and measure")
+def forge(
+    source: Annotated[str | None, typer.Argument(metavar="SRC", help="Folder or fsspec URL with real videos.")] = None,
+    target: Annotated[Path | None, typer.Argument(metavar="DST", help="New folder for the forgeries, or one to go on with.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, recipe and videos give the same bytes.")] = 1,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="What to make, YAML; see --show-recipe.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes at once; 0 takes the number of CPUs.")] = 0,
+    show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the default recipe, with comments, and stop.")] = False,
+) -> None:
+    """Makes labelled forgeries of real videos, as real files, to train and to measure with."""
+    if show_recipe:
+        from pipelines.forge_recipe import default_recipe_text
+
+        typer.echo(default_recipe_text(), nl=False)
+        return
+    if source is None or target is None:
+        raise FauScanError("forge needs two folders: fauscan forge SRC DST")
+    from pipelines.forge import forge_archive
+    from schemas.recipe import read_recipe
+
+    forge_archive(source, target, read_recipe(recipe), seed, workers)
+
+
+@app.command(rich_help_panel="Train and measure")
 def train(
     data: Annotated[Path, typer.Option("--data", help="Folder with videos and metadata.json, as `fauscan forge` or LAV-DF has it.")],
     out: Annotated[Path | None, typer.Option("--out", help="The checkpoint. Default: DATA-model/PRESET.safetensors.")] = None,
@@ -183,29 +206,6 @@ def train(
         fresh=fresh,
         starts=Starts(init_from, init_csn, init_whisper, init_fau),
     )
-
-
-@app.command(rich_help_panel="Train and measure")
-def forge(
-    source: Annotated[str | None, typer.Argument(metavar="SRC", help="Folder or fsspec URL with real videos.")] = None,
-    target: Annotated[Path | None, typer.Argument(metavar="DST", help="New folder for the forgeries, or one to go on with.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, recipe and videos give the same bytes.")] = 1,
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="What to make, YAML; see --show-recipe.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes at once; 0 takes the number of CPUs.")] = 0,
-    show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the default recipe, with comments, and stop.")] = False,
-) -> None:
-    """Makes labelled forgeries of real videos, as real files, to train and to measure with."""
-    if show_recipe:
-        from pipelines.forge_recipe import default_recipe_text
-
-        typer.echo(default_recipe_text(), nl=False)
-        return
-    if source is None or target is None:
-        raise FauScanError("forge needs two folders: fauscan forge SRC DST")
-    from pipelines.forge import forge_archive
-    from schemas.recipe import read_recipe
-
-    forge_archive(source, target, read_recipe(recipe), seed, workers)
 
 
 @app.command(rich_help_panel="Train and measure")

@@ -16,15 +16,15 @@ class TrainParams(Params):
     """Everything that decides what a training run computes. Two runs with equal parameters and data agree."""
 
     preset: Literal["lite", "reference"] = "lite"
-    network: dict[str, int | str] = Field({}, description="Sizes of the network that differ from the preset's.")
+    network: dict[str, int] = Field({}, description="Sizes of the network that differ from the preset's.")
     seed: int = Field(1, ge=0)
-    au_steps: int = Field(1200, ge=0, description="First phase: action units and sound alone; cheap, lite only.")
-    picture_steps: int = Field(2000, ge=0, description="Second phase: the picture network on single frames; lite only.")
-    steps: int = Field(900, ge=1, description="Last phase: the whole network.")
-    picture_batch: int = Field(64, ge=2, description="Frames in a step of the second phase, on each worker.")
+    au_steps: int = Field(1000, ge=0, description="First phase: action units and sound alone; cheap, lite only.")
+    picture_steps: int = Field(4000, ge=0, description="Second phase: the picture network on single frames; lite only.")
+    steps: int = Field(1200, ge=1, description="Last phase: the whole network.")
+    picture_batch: int = Field(72, ge=2, description="Frames in a step of the second phase, on each worker.")
     max_clips_per_identity: int = Field(400, ge=0, description="Of the train split, by whole takes; 0: all. The rest is not even decoded.")
-    batch_clips: int = Field(16, ge=2, description="Stretches in a step, on each worker.")
-    stretch_ticks: int = Field(40, ge=25, description="Length of a stretch; its windows share the encoders' work.")
+    batch_clips: int = Field(12, ge=2, description="Stretches in a step, on each worker.")
+    stretch_ticks: int = Field(30, ge=25, description="Length of a stretch; its windows share the encoders' work.")
     window_stride_ticks: int = Field(5, ge=1, le=25)
     sampling: Literal["pairs", "uniform"] = Field(
         "pairs", description="pairs: a forgery and its own real clip, kinds and speakers balanced; uniform: any clip, as published."
@@ -33,7 +33,7 @@ class TrainParams(Params):
 
     optimiser: Literal["adamw"] = "adamw"
     lr: float = Field(7e-4, gt=0, description="Of everything between encoders and heads.")
-    lr_backbone_factor: float = Field(1.0, ge=0, description="For encoders.")
+    lr_backbone_factor: float = Field(2.0, ge=0, description="For encoders.")
     lr_head_factor: float = Field(10.0, ge=0, description="For the three heads.")
     min_lr_factor: float = Field(0.001, ge=0, le=1)
     poly_power: float = Field(0.9, gt=0)
@@ -53,18 +53,18 @@ class TrainParams(Params):
     fake_from: float = Field(0.2, gt=0, le=1, description="Share of a window that makes it fake; below, and above none, it is not asked.")
 
     flip_p: float = Field(0.5, ge=0, le=1)
-    crop_min: float = Field(0.92, gt=0.5, le=1, description="Smallest side of the random crop, of the stored crop's side.")
+    crop_min: float = Field(0.88, gt=0.5, le=1, description="Smallest side of the random crop, of the stored crop's side.")
     crop_max: float = Field(1.0, gt=0.5, le=1)
     crop_test: float = Field(1.0, gt=0.5, le=1, description="Side of the centre crop in validation and scoring.")
     erase_p: float = Field(0.25, ge=0, le=1)
     erase_area: tuple[float, float] = (0.02, 0.2)
     time_mask_ticks: int = Field(0, ge=0, le=24, description="Longest mask over time, in picture and sound alike.")
-    frequency_mask_bins: int = Field(12, ge=0, le=79)
+    frequency_mask_bins: int = Field(16, ge=0, le=79)
     wear_p: float = Field(0.6, ge=0, le=1, description="How often pictures are made worse: small, blurred, noisy, JPEG.")
-    colour: float = Field(0.15, ge=0, le=1, description="Standard deviation of gain and offset of the picture.")
-    room: float = Field(0.1, ge=0, le=1, description="Standard deviation of the sound's level in each mel bin.")
+    colour: float = Field(0.2, ge=0, le=1, description="Standard deviation of gain and offset of the picture.")
+    room: float = Field(0.15, ge=0, le=1, description="Standard deviation of the sound's level in each mel bin.")
 
-    validate_every: int = Field(200, ge=1, description="Steps between validations; each may be the last, and is where a run goes on.")
+    validate_every: int = Field(100, ge=1, description="Steps between validations; each may be the last, and is where a run goes on.")
     patience: int = Field(8, ge=1, description="Validations without a better one before training stops.")
 
     @property

@@ -134,6 +134,7 @@ class _Judged:
         self.grouped_by = "identity" if by_identity else "video"
         # A forgery and the clip that it was made from show the same scene; they are drawn together.
         names = [str(row.identity) if by_identity else row.original or row.file for row in frames.clips]
+        self._person = np.unique([str(row.identity or row.original or row.file) for row in frames.clips], return_inverse=True)[1]  # (C,)
         self.group: NDArray[np.int64] = np.unique(names, return_inverse=True)[1].astype(np.int64)  # (C,)
 
     def head(self, head: Modality) -> dict[str, Any]:
@@ -189,6 +190,7 @@ class _Judged:
             "videos_scored": len(videos),
             **self._figures("frame", fake[used], p[used], clip[used]),
             "frame_auc_vs_real": self._figures("", fake[apart], p[apart], clip[apart])["_auc"],
+            "frame_auc_within": _figure(self._within(fake[apart], p[apart], clip[apart]), [], 0),
             **self._figures("clip", windows.fake, windows.p, windows.clip),
             **self._figures("video_mean", has_spans[videos], means, videos),
             **self._figures("video_max", has_spans[videos], highest, videos),
@@ -202,6 +204,13 @@ class _Judged:
         around = intervals(ranked.figures, ranked.num_groups, resamples=self._resamples) if values[0] is not None else []
         names = ("auc", "average_precision", "eer", "accuracy")
         return {f"{level}_{name}": _figure(value, around, i) for i, (name, value) in enumerate(zip(names, values, strict=True))}
+
+    def _within(self, fake: NDArray[np.bool_], p: NDArray[np.float64], clip: NDArray[np.int64]) -> float | None:
+        """Mean over people of the AUC among their own frames: a person who is taken for fake as a whole does not hurt it."""
+        person = self._person[clip]
+        own = [binary.roc_auc(fake[person == one], p[person == one]) for one in np.unique(person)]
+        known = [auc for auc in own if auc is not None]
+        return float(np.mean(known)) if known else None
 
     def _matched(self, head: Modality, asked: NDArray[np.bool_]) -> dict[str, _Spans]:
         frames = self._frames

@@ -35,11 +35,11 @@ def cross_table(results: Sequence[dict[str, Any]]) -> Table:
 
 
 def _kinds(result: dict[str, Any]) -> Table:
-    columns = ("forged", "frame AUC", "vs real", "1 s", "video", "EER")  # more would not fit; the JSON has all
+    columns = ("forged", "frame AUC", "vs real", "within", "video", "EER")  # more would not fit; the JSON has all
     table = _table("", ("head", "left"), ("kind", "left"), *((name, "right") for name in columns))
     for head, figures in result["heads"].items():
         for number, (kind, cell) in enumerate(figures["kinds"].items()):
-            values = (cell[name] for name in ("frame_auc_vs_real", "clip_auc", "video_mean_auc", "frame_eer"))
+            values = (cell[name] for name in ("frame_auc_vs_real", "frame_auc_within", "video_mean_auc", "frame_eer"))
             table.add_row(
                 head if number == 0 else "",
                 Text(visible_name(kind)),

@@ -9,18 +9,8 @@ from fauforensics.encoders.temporal import TemporalBlock
 from fauforensics.norm import GainNorm
 
 
-def _depthwise_separable(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
-        nn.BatchNorm2d(inputs),
-        nn.Conv2d(inputs, outputs, 1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _full(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+def _halved(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class LiteVideoEncoder(nn.Module):
@@ -28,27 +18,18 @@ class LiteVideoEncoder(nn.Module):
 
     Args:
         dim: token width.
-        width: channels after the stem; they double at every halving of the picture.
+        width: channels after the first of four halvings of the picture; they double at each of the others.
         kernel: ticks seen by each of the two temporal blocks.
         px: side of the pictures, a multiple of 16.
-        convolutions: separable or full.
     """
 
-    def __init__(self, dim: int, width: int, kernel: int, px: int = 80, convolutions: str = "separable") -> None:
+    def __init__(self, dim: int, width: int, kernel: int, px: int) -> None:
         super().__init__()
-        separable = nn.Sequential(
-            nn.Conv2d(3, width, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            _depthwise_separable(width, 2 * width, 2),
-            _depthwise_separable(2 * width, 2 * width, 1),
-            _depthwise_separable(2 * width, 4 * width, 2),
-            _depthwise_separable(4 * width, 4 * width, 1),
-            _depthwise_separable(4 * width, 8 * width, 2),
-            _depthwise_separable(8 * width, 8 * width, 1),
+        # Full convolutions, not depthwise ones: a blend shows in how neighbouring pixels of all colours go together
+        # (models/lite.md has the comparison).
+        self.picture = nn.Sequential(
+            _halved(3, width), _halved(width, 2 * width), _halved(2 * width, 4 * width), _halved(4 * width, 8 * width)
         )
-        full = nn.Sequential(_full(3, width, 2), _full(width, 2 * width, 2), _full(2 * width, 4 * width, 2), _full(4 * width, 8 * width, 2))
-        self.picture = full if convolutions == "full" else separable
         # Four halvings: 7 x 7 places remain of 112 x 112 pixels. They are projected before they are flattened: a mean
         # would forget where the mouth is.
         self.squeeze = nn.Conv2d(8 * width, 32, 1)

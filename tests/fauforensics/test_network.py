@@ -74,7 +74,7 @@ def test_a_window_does_not_depend_on_its_neighbours_in_the_batch(net: FauForensi
 
 
 def test_the_picture_network_can_run_in_chunks(net: FauForensics) -> None:
-    crops = torch.rand(1, 30, 3, 80, 80, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    crops = torch.rand(1, 30, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.inference_mode():
         whole = net.video_encoder(crops)
         parts = torch.cat([net.video_encoder.per_tick(crops[0, :13]), net.video_encoder.per_tick(crops[0, 13:])])
@@ -101,7 +101,7 @@ def test_a_wrong_preset_or_size_is_named(arguments: tuple[str, dict[str, int]], 
 
 def test_details_are_the_tensors_behind_the_answers(net: FauForensics) -> None:
     generator = torch.Generator().manual_seed(6)
-    crops, aus = torch.rand(2, 25, 3, 80, 80, generator=generator) * 2 - 1, torch.rand(2, 25, 20, generator=generator)
+    crops, aus = torch.rand(2, 25, 3, 112, 112, generator=generator) * 2 - 1, torch.rand(2, 25, 20, generator=generator)
     log_mel = torch.rand(2, 100, 80, generator=generator) * 2 - 1
     with torch.inference_mode():
         answers, details = net(crops, aus, log_mel), net(crops, aus, log_mel, details=True)

@@ -76,3 +76,24 @@ def test_without_an_archive_the_root_of_the_project_says_what_to_set(tmp_path: P
     done = fauscan("inventory", cwd=tmp_path)
     assert done.returncode == 1
     assert "archive.uri is not set; put the folder or URL of your videos there" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_training_pipeline_is_forge_train_evaluate(tmp_path: Path) -> None:
+    """Its commands are those of the README, its recipes are read by what they are for."""
+    from pipelines.train.train import _given
+    from schemas.recipe import read_recipe
+    from schemas.train import train_params
+
+    folder = tmp_path / "pipelines" / "train"
+    folder.mkdir(parents=True)
+    for file in (ROOT / "pipelines" / "train").glob("*.yaml"):
+        shutil.copy(file, folder)
+    assert run(tmp_path, "git", "init", "-q").returncode == 0
+    assert run(tmp_path, sys.executable, "-m", "dvc", "init", "-q").returncode == 0
+    listed = run(tmp_path, sys.executable, "-m", "dvc", "stage", "list", "pipelines/train/dvc.yaml", "--name-only").stdout.split()
+    assert [name.rsplit(":", 1)[1] for name in listed] == ["forge", "train", "evaluate"]
+    dry = run(tmp_path, sys.executable, "-m", "dvc", "repro", "--dry", "pipelines/train/dvc.yaml").stdout
+    assert "fauscan forge videos out/train/forged --seed 1 --recipe pipelines/train/forge.yaml" in dry
+    read_recipe(folder / "forge.yaml")
+    train_params("lite", _given(folder / "train.yaml"), "train.yaml")

@@ -33,6 +33,7 @@ class Archive:
         traces: list[str] | None = None,
         spread: float = 0.0,
         known_from: int = 0,
+        real_p: float = 0.2,
         **more: Any,
     ) -> str:
         """`spread` is the noise on probabilities of 0.2 and 0.8; frames before `known_from` have none."""
@@ -43,7 +44,7 @@ class Archive:
         self.inventory.append({"uri": name, "content_id": content, "outcome": "done"})
         for i in range(100):
             fake = any(a <= i / 25 < b for a, b in spans)
-            p = {s: float(np.clip((0.8 if fake and s in (*streams, "total") else 0.2) + self._rng.normal(0, spread), 0, 1)) for s in
+            p = {s: float(np.clip((0.8 if fake and s in (*streams, "total") else real_p) + self._rng.normal(0, spread), 0, 1)) for s in
                  ("total", "audio", "visual")}  # fmt: skip
             row = {"content_id": content, "frame_index": i, "pts_us": i * 40_000}
             if i >= known_from:
@@ -223,3 +224,15 @@ def test_an_empty_table_of_segments_is_no_error() -> None:
     )
     spans = found["heads"]["total"]["kinds"]["all"]["temporal"]["segments"]
     assert spans["strict"]["ap@0.5"]["value"] == spans["upstream"]["ap@0.5"]["value"] == spans["strict"]["ar@100"]["value"] == 0.0
+
+
+def test_a_person_taken_for_fake_hurts_the_pooled_figure_and_not_the_one_within():
+    archive = Archive()
+    for person, real_p in (("ann", 0.1), ("bob", 0.79)):
+        archive.clip(identity=person, real_p=real_p, spread=0.001)
+        archive.clip("face_swap", [(0.0, 4.0)], identity=person, spread=0.001)
+    cell = archive.run()["heads"]["total"]["kinds"]["face_swap"]
+    assert cell["frame_auc_within"]["value"] == 1.0
+    archive.clip("face_swap", [(0.0, 4.0)], identity="ann", spread=0.1)
+    worse = archive.run()["heads"]["total"]["kinds"]["face_swap"]
+    assert worse["frame_auc_within"]["value"] > worse["frame_auc_vs_real"]["value"]
