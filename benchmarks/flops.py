@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from fauforensics import FauForensics, ReferenceFauForensics, build, load_checkpoint
-from fauforensics.checkpoint import read_info
+from fauforensics.checkpoint_info import read_info
 
 HERE = Path(__file__).parent
 LITE = HERE.parent / "models" / "lite.safetensors"

@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import safetensors
 from safetensors.torch import save
 
+from fauforensics.checkpoint_info import ENTRY, FORMAT, OWN_FAU, Calibration, CheckpointInfo, read_info
 from fauforensics.fitting import load_fitting
-from fauforensics.network import FauForensics, NetworkConfig
-from fauforensics.presets import config_from, from_config
-from fauforensics.reference import ReferenceConfig, ReferenceFauForensics
+from fauforensics.network import FauForensics
+from fauforensics.presets import from_config
+from fauforensics.reference import ReferenceFauForensics
 from schemas.errors import CheckpointError
-
-HEADS = ("total", "audio", "visual")
-FORMAT = "fauscan.checkpoint.2"
-_ENTRY = "fauscan"
-OWN_FAU = "own"
-"""FAU backend of the reference preset: it reads action units off the pixels itself, and its checkpoint holds what reads them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """From a logit to a probability, p = sigmoid(scale * logit + shift), and where labels change.
-
-    Fitted on validation speakers, one line for each head: total, audio, visual.
-    """
-
-    scale: dict[str, float]
-    shift: dict[str, float]
-    fake_above: float
-    real_below: float
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointInfo:
-    """Everything but the weights."""
-
-    config: NetworkConfig | ReferenceConfig
-    fau_backend: str
-    training_data_digest: str
-    calibration: Calibration
-    sha256: str
 
 
 def save_checkpoint(
@@ -72,48 +41,9 @@ def save_checkpoint(
         "calibration": asdict(calibration),
     }
     # One entry: safetensors writes several in any order, and equal networks should be equal files.
-    metadata = {_ENTRY: json.dumps(facts, sort_keys=True)}
+    metadata = {ENTRY: json.dumps(facts, sort_keys=True)}
     # safetensors' own writer gives the file to its owner alone.
     path.write_bytes(save({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, metadata))
-
-
-def read_info(path: Path) -> CheckpointInfo:
-    """The metadata and the digest of the file.
-
-    Raises:
-        CheckpointError: missing, not safetensors, or not one of ours.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such weights file; score.weights in params.yaml names it")
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path}: weights must be a .safetensors file; pickles can run code and are not opened")
-    try:
-        with safetensors.safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
-            entry = (file.metadata() or {}).get(_ENTRY)
-        facts = {} if entry is None else json.loads(entry)
-        if facts.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: not a FauScan checkpoint (format is {facts.get('format')!r}, must be {FORMAT!r})")
-        with path.open("rb") as whole:
-            sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
-        return CheckpointInfo(
-            config=config_from(facts["config"]),
-            fau_backend=facts["fau_backend"],
-            training_data_digest=facts["training_data_digest"],
-            calibration=_calibration(facts["calibration"]),
-            sha256=sha256,
-        )
-    except (safetensors.SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); restore it with git or `fauscan init`") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its metadata is damaged ({error}); restore it with git or `fauscan init`") from None
-
-
-def _calibration(raw: dict[str, Any]) -> Calibration:
-    read = Calibration(**raw)
-    numbers = [read.fake_above, read.real_below, *(table[head] for table in (read.scale, read.shift) for head in HEADS)]
-    if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
-        raise ValueError("calibration must be finite numbers")
-    return read
 
 
 @overload

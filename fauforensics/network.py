@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fauforensics.aligner import QueryAligner
+from fauforensics.config import NetworkConfig
 from fauforensics.encoders.audio import LiteAudioEncoder
 from fauforensics.encoders.fau import LiteFauEncoder
 from fauforensics.encoders.video import LiteVideoEncoder
@@ -125,22 +126,6 @@ class Network(nn.Module):
             "logit_video": answers["visual"].logits,
             "logit_audio": answers["audio"].logits,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkConfig:
-    """Sizes of the lite preset; stored with its weights."""
-
-    preset: Literal["lite"] = "lite"
-    dim: int = 128
-    heads: int = 4
-    head_dim: int = 32
-    window_ticks: int = 25
-    video_width: int = 16
-    crop_px: int = 112
-    kernel: int = 5
-    num_aus: int = 20
-    num_mels: int = 80
 
 
 class FauForensics(Network):

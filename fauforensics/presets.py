@@ -5,25 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Literal, overload
 
-from fauforensics.network import FauForensics, NetworkConfig
-from fauforensics.reference import ReferenceConfig, ReferenceFauForensics
-
-PRESETS: dict[str, NetworkConfig | ReferenceConfig] = {"lite": NetworkConfig(), "reference": ReferenceConfig()}
+from fauforensics.config import PRESETS, NetworkConfig, ReferenceConfig, config_from
+from fauforensics.network import FauForensics
+from fauforensics.reference import ReferenceFauForensics
 
 
 def from_config(config: NetworkConfig | ReferenceConfig) -> FauForensics | ReferenceFauForensics:
     """A network of these sizes with fresh weights."""
     return FauForensics(config) if isinstance(config, NetworkConfig) else ReferenceFauForensics(config)
-
-
-def config_from(fields: dict[str, Any]) -> NetworkConfig | ReferenceConfig:
-    """The config that `asdict` made these fields of.
-
-    Raises:
-        KeyError: unknown preset.
-        TypeError: unknown field.
-    """
-    return type(PRESETS[fields["preset"]])(**fields)
 
 
 @overload

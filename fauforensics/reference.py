@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, overload
 
 import torch
 from torch import Tensor, nn
 
+from fauforensics.config import ReferenceConfig
 from fauforensics.encoders.csn import CsnVideoEncoder
 from fauforensics.encoders.resnet import FrozenFauEncoder
 from fauforensics.encoders.whisper import WhisperAudioEncoder
@@ -21,19 +21,6 @@ DIM, HEADS, HEAD_DIM, TICKS, MELS = 512, 8, 64, 25, 80
 PICTURE_PX = 112
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What its encoders see: research note, section 3.2."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceConfig:
-    """What the paper leaves open; its sizes are fixed. Stored with the weights.
-
-    fau_input_px: 224 enlarges frames before the FAU encoder, for public weights that were trained at 224.
-    fau_batch_stats: in training the FAU encoder's batch norms use and follow the batch, as in the published code.
-    """
-
-    preset: Literal["reference"] = "reference"
-    fau_input_px: int = 112
-    fau_batch_stats: bool = False
 
 
 class ReferenceFauForensics(Network):

@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from fauforensics.checkpoint import read_info
+from fauforensics.checkpoint_info import read_info
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import digest, stage_fingerprint
 from schemas.params import PipelineParams
 from schemas.tables import AUDIO, FACES, FAU, FRAMES, LABELS, SCORES, SEGMENTS
-from stages import audio, faces, fau, inventory, label, score, segments
+from stages import versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ _FACE_FACTS = ("content_id", "track", "tick", "box", "sharpness", "yaw_deg", "pi
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
-        Step("faces", faces.VERSION, {"faces": FACES, "frames": FRAMES}, _section("decode", "faces"), reads_media=True),
+        Step("faces", versions.FACES, {"faces": FACES, "frames": FRAMES}, _section("decode", "faces"), reads_media=True),
         Step(
-            "fau", fau.VERSION, {"fau": FAU}, _section("fau"),
+            "fau", versions.FAU, {"fau": FAU}, _section("fau"),
             reads=(Read("faces", "faces", ("content_id", "track", "tick", "yaw_deg", "landmarks")),), upstream=("faces",),
         ),
-        Step("audio", audio.VERSION, {"audio": AUDIO}, _section("audio"), reads_media=True),
+        Step("audio", versions.AUDIO, {"audio": AUDIO}, _section("audio"), reads_media=True),
         Step(
-            "score", score.VERSION, {"scores": SCORES},
+            "score", versions.SCORE, {"scores": SCORES},
             # Where it runs is in the provenance; the name of the weights does not matter, their digest does.
             _section("score", without=frozenset({"device", "weights"})),
             reads=(
@@ -71,7 +71,7 @@ STEPS: dict[str, Step] = {
             uses_weights=True, upstream=("faces", "fau", "audio"),
         ),
         Step(
-            "label", label.VERSION + 1000 * segments.VERSION, {"labels": LABELS, "segments": SEGMENTS}, _section("label", "segments"),
+            "label", versions.LABEL + 1000 * versions.SEGMENTS, {"labels": LABELS, "segments": SEGMENTS}, _section("label", "segments"),
             reads=(
                 Read("faces", "frames"),
                 Read("faces", "faces", _FACE_FACTS),
@@ -110,7 +110,7 @@ class Fingerprints:
                 step.version,
                 step.params(self._workspace.params),
                 step.outputs.values(),
-                {u: self.of(u) for u in step.upstream} or {"inventory": digest(inventory.VERSION)},
+                {u: self.of(u) for u in step.upstream} or {"inventory": digest(versions.INVENTORY)},
                 self.weights_sha256() if step.uses_weights else None,
             )
         return self._known[name]

@@ -49,43 +49,51 @@ def run(tasks: Sequence[Any], make_worker: MakeWorker, params: EngineParams, *, 
     """
     if not tasks:
         return
-    workers = min(params.workers or os.cpu_count() or 1, len(tasks))
     if params.name == "ray":
         yield from _run_ray(tasks, make_worker, params.workers, gpus_per_worker)
     else:
-        yield from _run_local(tasks, make_worker, workers)
+        yield from _run_local(tasks, make_worker, params.workers or os.cpu_count() or 1)
 
 
 # --- local ---------------------------------------------------------------------------------------------------------
 
-_worker: Worker | None = None
+_made: tuple[bytes, Worker] | None = None
 
 
-def _start_local(make_worker: MakeWorker) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
-    _worker = make_worker()
+def _call_local(recipe: bytes, task: Any) -> Any:
+    """Runs in a process of the pool. It keeps its worker until a task of another step comes."""
+    global _made
+    if _made is None or _made[0] != recipe:
+        if _made is not None:
+            _made[1].close()
+        _made = recipe, pickle.loads(recipe)()
+    return _made[1](task)
 
 
-def _call_local(task: Any) -> Any:
-    if _worker is None:
-        raise RuntimeError("the pool called before its initialiser")
-    return _worker(task)
+@functools.cache
+def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+    """Processes for all steps of a run, started when there is work for them: importing torch takes longer than many a unit."""
+    # A fresh interpreter for each process: forking one that holds torch's threads can hang.
+    # The driver decides what Ctrl-C means.
+    return concurrent.futures.ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    )
 
 
 def _run_local(tasks: Sequence[Any], make_worker: MakeWorker, workers: int) -> Iterator[Any]:
-    # A fresh interpreter for each process: forking one that holds torch's threads can hang.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _start_local, (make_worker,)) as pool:
-        futures = [pool.submit(_call_local, task) for task in tasks]
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise FauScanError("a worker process died (memory, or a crash in native code); run the same command to go on") from None
-        finally:
-            for future in futures:
-                future.cancel()
+    pool = _pool(workers)
+    recipe = pickle.dumps(make_worker)
+    futures: list[concurrent.futures.Future[Any]] = []
+    try:
+        futures += [pool.submit(_call_local, recipe, task) for task in tasks]
+        for future in concurrent.futures.as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool:
+        _pool.cache_clear()
+        raise FauScanError("a worker process died (memory, or a crash in native code); run the same command to go on") from None
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 # --- ray -----------------------------------------------------------------------------------------------------------

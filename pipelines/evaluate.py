@@ -11,7 +11,7 @@ from typing import Any, Literal
 import polars as pl
 from rich.console import Console
 
-from fauforensics.checkpoint import read_info
+from fauforensics.checkpoint_info import read_info
 from pipelines.listing import read_inventory
 from pipelines.lock import locked
 from pipelines.parquet import read_frame, write_bytes_if_changed

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
-from fauforensics.checkpoint import CheckpointInfo
+from fauforensics.checkpoint_info import CheckpointInfo
 from schemas.fingerprint import digest
 from schemas.params import PipelineParams
 from schemas.tables import LABELS, table_version

@@ -120,7 +120,7 @@ class StepWorker:
         return open_media
 
     def _label(self, task: UnitTask, inputs: list[pa.Table]) -> tuple[StageResult, dict[str, str]]:
-        from fauforensics.checkpoint import read_info
+        from fauforensics.checkpoint_info import read_info
         from stages import segments
         from stages.label import Label
 

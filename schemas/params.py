@@ -185,6 +185,8 @@ def explain(error: ValidationError, root: type[BaseModel]) -> str:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {'.'.join([*parents, close[0]])}?" if close else f"known: {', '.join(known)}"
             lines.append(f"{name} is not a parameter; {hint}")
+        elif not name:  # a rule over several fields; its message names them
+            lines.append(problem["msg"].removeprefix("Value error, "))
         else:
             lines.append(f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
     return " | ".join(lines)

@@ -17,10 +17,11 @@ from schemas.params import AudioParams
 from schemas.reasons import Failure, Outcome, Reason
 from schemas.tables import AUDIO, INVENTORY, TICK_MELS
 from schemas.timebase import HOPS_PER_TICK, num_ticks
+from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, concat, table_from_columns
 from stages.decoding import AudioBlock, scan_audio
 
-INPUT, OUTPUT, VERSION = INVENTORY, AUDIO, 1
+INPUT, OUTPUT, VERSION = INVENTORY, AUDIO, versions.AUDIO
 
 TICK_SAMPLES = HOP_SAMPLES * HOPS_PER_TICK
 _JOIN_US = 60_000  # a block this close to the end of the last one continues it: containers round their timestamps

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from schemas.errors import TruthError
 from schemas.tables import LABELS, SEGMENTS
 from schemas.truth import Modality, TruthRow
+from stages import versions
 from stages.metrics import binary, calibration, temporal
 from stages.metrics.bootstrap import RESAMPLES, Interval, RankedScores, intervals
 from stages.proposals import proposals
 from stages.truth_frames import LABEL_NAMES, FrameRule, TruthFrames, truth_frames
 
-INPUT, VERSION = (LABELS, SEGMENTS), 1
+INPUT, VERSION = (LABELS, SEGMENTS), versions.EVALUATE
 HEADS: tuple[Modality, ...] = ("total", "audio", "visual")
 ALL = "all"
 AP_THRESHOLDS = (0.5, 0.75, 0.95)

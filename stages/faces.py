@@ -16,6 +16,7 @@ from schemas.params import DecodeParams, FaceParams
 from schemas.reasons import Failure, Outcome, Reason
 from schemas.tables import FACES, FRAMES, INVENTORY, NUM_LANDMARKS
 from schemas.timebase import tick_of
+from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, concat, table_from_columns
 from stages.decoding import Damage, VideoFrame, scan_video
 from stages.face.crop import cut_out, sharpness
@@ -26,7 +27,7 @@ from stages.face.pose import pose_degrees
 from stages.face.tracker import FaceObservation, FaceTracker
 from stages.sampling import nearest_frames
 
-INPUT, OUTPUT, VERSION = INVENTORY, FACES, 1
+INPUT, OUTPUT, VERSION = INVENTORY, FACES, versions.FACES
 SIDE = {"frames": FRAMES}
 
 

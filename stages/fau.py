@@ -11,11 +11,12 @@ from schemas.au import AU_NAMES
 from schemas.params import FauParams
 from schemas.reasons import Outcome
 from schemas.tables import FACES, FAU, NUM_LANDMARKS
+from stages import versions
 from stages.action_units import intensities
 from stages.contract import StageResult, table_from_columns
 from stages.face.pose import head_axes
 
-INPUT, OUTPUT, VERSION = FACES, FAU, 1
+INPUT, OUTPUT, VERSION = FACES, FAU, versions.FAU
 
 RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 2, 234, 454, 127, 356)
 """Landmarks over bone and cartilage: eye corners, nose from bridge to base, temples. Brows, lids, lips and jaw stay out,

@@ -15,10 +15,11 @@ from schemas.params import DecodeParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import INVENTORY, LISTING
 from schemas.timebase import pts_to_us
+from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, table_from_columns
 from stages.decoding import open_container, video_stream
 
-INPUT, OUTPUT, VERSION = LISTING, INVENTORY, 1
+INPUT, OUTPUT, VERSION = LISTING, INVENTORY, versions.INVENTORY
 
 _READ_BYTES = 1 << 20
 _WHOLE_SHARE = 0.98  # containers miscount by a frame or two

@@ -7,16 +7,17 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fauforensics.checkpoint import Calibration
+from fauforensics.checkpoint_info import Calibration
 from schemas.params import LabelParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FRAMES, LABELS, SCORES
 from schemas.timebase import WINDOW_TICKS
+from stages import versions
 from stages.contract import StageResult, as_frame, table_from_columns
 from stages.hysteresis import moving_average, states
 from stages.windows import mean_over_windows
 
-INPUT, OUTPUT, VERSION = (FRAMES, FACES, AUDIO, SCORES), LABELS, 1
+INPUT, OUTPUT, VERSION = (FRAMES, FACES, AUDIO, SCORES), LABELS, versions.LABEL
 
 _LABEL_TYPES = as_frame(LABELS.empty_table()).schema
 _SHARP, _WIDE_PX, _TURNED_DEG = 100.0, 120.0, 60.0

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from schemas.params import ReportParams
 from schemas.tables import LABELS
+from stages import versions
 from stages.view.accounts import null_frame_rows, trouble_rows
 from stages.view.evaluation import EvaluationEntry
 from stages.view.names import visible_name
@@ -24,7 +25,7 @@ from stages.view.video_entry import VideoEntry, video_entry
 
 __all__ = ["INPUT", "VERSION", "metrics", "render", "verdicts"]
 
-INPUT, VERSION = LABELS, 1
+INPUT, VERSION = LABELS, versions.REPORT
 
 MAX_ROWS = 5000
 """Videos in the table; a browser gets slow beyond. The totals count all of them."""

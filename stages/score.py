@@ -20,12 +20,13 @@ from schemas.params import ScoreParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FAU, SCORES
 from schemas.timebase import WINDOW_TICKS
+from stages import versions
 from stages.contract import StageResult, as_frame, table_from_columns
 from stages.network_input import SoundInput, by_track, sound_input
 from stages.tokens import tokens_of
 from stages.windows import window_starts
 
-INPUT, OUTPUT, VERSION = (FACES, FAU, AUDIO), SCORES, 1
+INPUT, OUTPUT, VERSION = (FACES, FAU, AUDIO), SCORES, versions.SCORE
 
 _HEADS = ("total", "audio", "visual")
 

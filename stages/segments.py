@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from schemas.params import SegmentParams
 from schemas.tables import LABELS, SEGMENTS
+from stages import versions
 from stages.contract import StageResult, table_from_columns
 from stages.hysteresis import FAKE, runs, states
 
-INPUT, OUTPUT, VERSION = LABELS, SEGMENTS, 1
+INPUT, OUTPUT, VERSION = LABELS, SEGMENTS, versions.SEGMENTS
 MODALITIES = ("total", "audio", "visual")
 
 

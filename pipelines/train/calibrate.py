@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fauforensics.checkpoint import Calibration
+from fauforensics.checkpoint_info import Calibration
 from pipelines.train.dataset import HEADS
 from pipelines.train.validate import Judged
 from stages.metrics.calibration import fit_scale, fit_thresholds, probability

@@ -59,7 +59,8 @@ class Starts:
 
 def _load_own(path: Path, net: FauForensics | ReferenceFauForensics) -> None:
     """One of our checkpoints, with sizes equal to the network's."""
-    from fauforensics.checkpoint import load_checkpoint, read_info  # noqa: PLC0415
+    from fauforensics.checkpoint import load_checkpoint  # noqa: PLC0415
+    from fauforensics.checkpoint_info import read_info  # noqa: PLC0415
     from fauforensics.fitting import load_fitting  # noqa: PLC0415
 
     other, _ = load_checkpoint(path, net.config.preset, read_info(path).fau_backend)

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from fauforensics import FauForensics, build, save_checkpoint
-from fauforensics.checkpoint import OWN_FAU
+from fauforensics.checkpoint_info import OWN_FAU
 from pipelines import engine
 from pipelines.lock import locked
 from pipelines.parquet import replace_file

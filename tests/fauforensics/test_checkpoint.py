@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from fauforensics import build, load_checkpoint, save_checkpoint
-from fauforensics.checkpoint import OWN_FAU, Calibration
+from fauforensics.checkpoint_info import OWN_FAU, Calibration
 from schemas.errors import CheckpointError
 
 CALIBRATION = Calibration({"total": 1.0, "audio": 2.0, "visual": 3.0}, {"total": 0.0, "audio": 0.1, "visual": 0.2}, 0.7, 0.5)

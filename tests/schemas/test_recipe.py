@@ -41,8 +41,10 @@ def test_no_file_is_the_default_and_an_empty_one_too(tmp_path: Path) -> None:
 def test_a_wrong_recipe_is_told_by_name(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "forge.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ParamsError, match=message):
+    with pytest.raises(ParamsError, match=message) as wrong:
         read_recipe(path)
+    assert "yaml:  " not in str(wrong.value)
+    assert "alue error" not in str(wrong.value)
 
 
 def test_a_missing_recipe_says_where_to_get_one(tmp_path: Path) -> None:

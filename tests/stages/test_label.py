@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fauforensics.checkpoint import Calibration
+from fauforensics.checkpoint_info import Calibration
 from schemas.params import LabelParams
 from schemas.tables import AUDIO, FACES, FRAMES, LABELS, SCORES
 from schemas.timebase import tick_of

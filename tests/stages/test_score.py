@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fauforensics import build, save_checkpoint
-from fauforensics.checkpoint import Calibration
+from fauforensics.checkpoint_info import Calibration
 from schemas.au import AU_NAMES
 from schemas.params import ScoreParams
 from schemas.tables import AUDIO, FACES, FAU

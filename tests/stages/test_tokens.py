@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fauforensics import ReferenceFauForensics, build, save_checkpoint
-from fauforensics.checkpoint import OWN_FAU, Calibration
+from fauforensics.checkpoint_info import OWN_FAU, Calibration
 from fauforensics.frontend import log_mel, power_db
 from schemas.params import ScoreParams
 from stages.contract import as_frame

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fauforensics.checkpoint import load_checkpoint, read_info
+from fauforensics.checkpoint import load_checkpoint
+from fauforensics.checkpoint_info import read_info
 from pipelines.train.state import load_state
 from pipelines.train.train import train
 from schemas.errors import CheckpointError, ParamsError, WorkspaceError

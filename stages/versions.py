@@ -1,0 +1,14 @@
+"""Versions: one number a stage, raised whenever its output changes for the same input. Part of every fingerprint.
+
+They live apart from the stages so that a driver can tell what is done without importing torch, which takes seconds.
+"""
+
+INVENTORY = 1
+FACES = 1
+FAU = 1
+AUDIO = 1
+SCORE = 1
+LABEL = 1
+SEGMENTS = 1
+REPORT = 1
+EVALUATE = 1
