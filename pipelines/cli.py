@@ -74,6 +74,44 @@ def show(
     show_video(_open(workspace, None), video)
 
 
+@app.command(rich_help_panel="Look after a workspace")
+def verify(
+    workspace: WorkspaceOption = Path(),
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Take away the receipts of units whose tables are damaged; the next run makes them again.")
+    ] = False,
+) -> None:
+    """Checks that every receipt, table, manifest row and label is there, byte for byte. Exit code 1 when something is not."""
+    from pipelines.lock import locked
+    from pipelines.verify import forget_faulty, run_verify
+
+    opened = _open(workspace, None)
+    with locked(opened.root):
+        if forget:
+            typer.echo(f"{forget_faulty(opened)} receipts taken away; now: fauscan run, or dvc repro")
+            return
+        run_verify(opened)
+
+
+@app.command(rich_help_panel="Look after a workspace")
+def gc(
+    workspace: WorkspaceOption = Path(),
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it; without this, only say what would go.")] = False,
+    superseded: Annotated[bool, typer.Option("--superseded", help="Units of other parameters, weights or versions too.")] = False,
+    older_than: Annotated[
+        float | None,
+        typer.Option("--older-than", min=0, help="Hours; younger files stay. Default: 0, or 24 when the store lies outside the workspace."),
+    ] = None,
+) -> None:
+    """Finds files of the store that count for nothing: what killed runs left behind. Deletes nothing by default."""
+    from pipelines.garbage import collect_garbage
+    from pipelines.lock import locked
+
+    opened = _open(workspace, None)
+    with locked(opened.root):
+        collect_garbage(opened, delete=delete, superseded=superseded, older_than_s=None if older_than is None else older_than * 3600)
+
+
 @app.command(rich_help_panel=STEPS_PANEL)
 def inventory(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
     """Lists the archive; reads and probes what is new."""

@@ -12,7 +12,7 @@ from pipelines.listing import read_inventory
 from pipelines.parquet import read_frame, write_if_changed
 from pipelines.provenance import Provenance
 from pipelines.step import UNIT_STEPS, receipts_of
-from pipelines.store import Receipt
+from pipelines.store import Receipt, Store
 from pipelines.workspace import Workspace
 from schemas.reasons import Outcome
 from schemas.tables import FAILURES, LABELS, PROVENANCE, SEGMENTS
@@ -25,13 +25,12 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
     Videos that are no longer in the inventory leave the tables; their units stay in the store.
     """
     store = workspace.store()
-    present = pa.array(sorted(set(read_inventory(workspace.inventory)["content_id"].drop_nulls())))
+    present = present_videos(workspace)
     segments, provenance, wanted = [], {}, set()
     for receipt in receipts:
-        labels = _only(store.read("label", receipt.unit_key, "labels"), present)
         path = workspace.labels / f"{receipt.unit}.parquet"
         wanted.add(path.name)
-        write_if_changed(labels.cast(LABELS), path)
+        write_if_changed(published_labels(store, receipt, present), path)
         segments.append(_only(store.read("label", receipt.unit_key, "segments"), present))
         facts = Provenance.from_notes(receipt.notes)
         provenance[facts.provenance_id] = facts
@@ -44,6 +43,16 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in PROVENANCE.names}
     write_if_changed(table_from_columns(columns, PROVENANCE), workspace.data / "provenance.parquet")
     write_if_changed(failures(workspace), workspace.data / "failures.parquet")
+
+
+def present_videos(workspace: Workspace) -> pa.Array:
+    """content_ids of the inventory, sorted."""
+    return pa.array(sorted(set(read_inventory(workspace.inventory)["content_id"].drop_nulls())), pa.string())
+
+
+def published_labels(store: Store, receipt: Receipt, present: pa.Array) -> pa.Table:
+    """A unit's rows of LABELS, less videos that are no longer in the inventory."""
+    return _only(store.read("label", receipt.unit_key, "labels"), present).cast(LABELS)
 
 
 def failures(workspace: Workspace) -> pa.Table:

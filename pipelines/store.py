@@ -6,9 +6,11 @@ import contextlib
 import io
 import json
 import os
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,15 @@ class Receipt:
         return cls(**raw)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the store: its name below the root, its size, and when it was last written (seconds of the epoch)."""
+
+    name: str
+    size_bytes: int
+    written_s: float
+
+
 class Store:
     """`<uri>/<stage>/<2 hex>/<unit key>/<table>.parquet` and `receipt.json` beside them, on any fsspec file system."""
 
@@ -94,11 +105,23 @@ class Store:
         Raises:
             WorkspaceError: the unit has no such table, or its file is damaged.
         """
-        path = self._path(stage, unit_key, f"{table}.parquet")
+        path = self.table_path(stage, unit_key, table)
         try:
             return pq.read_table(io.BytesIO(self._fs.cat_file(path)), columns=columns)
         except (pa.ArrowException, OSError, NotImplementedError) as error:
             raise WorkspaceError(f"{path}: damaged, although it has a receipt ({error}); delete its folder and run again") from None
+
+    def fingerprint_of(self, stage: str, unit_key: str, table: str) -> tuple[int, str] | None:
+        """Size in bytes and hex SHA-256 of a table's file, or None where there is none."""
+        try:
+            data = self._fs.cat_file(self.table_path(stage, unit_key, table))
+        except FileNotFoundError:
+            return None
+        return len(data), sha256(data)
+
+    def table_path(self, stage: str, unit_key: str, table: str) -> str:
+        """Where a table of a unit lies, as the store's file system calls it."""
+        return self._path(stage, unit_key, f"{table}.parquet")
 
     def commit(
         self,
@@ -129,6 +152,28 @@ class Store:
         )
         self._put(self._path(stage, unit_key, "receipt.json"), receipt.to_json())
         return receipt
+
+    def files(self) -> list[StoredFile]:
+        """Every file, sorted by name."""
+        try:
+            found = self._fs.find(self._root, detail=True)
+        except FileNotFoundError:
+            return []
+        root = self._fs._strip_protocol(self._root).rstrip("/") + "/"
+        return sorted(
+            (StoredFile(str(name).removeprefix(root), int(facts["size"]), _written_s(facts)) for name, facts in found.items()),
+            key=lambda file: file.name,
+        )
+
+    def delete(self, file: StoredFile) -> None:
+        """Removes a file, and on a local store the folders that it leaves empty."""
+        path = f"{self._root}/{file.name}"
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(path)
+        if self._is_local:
+            for folder in list(Path(path).parents)[: file.name.count("/")]:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # refuses while anything is in it
 
     def read_ledger(self, name: str, schema: pa.Schema) -> pa.Table:
         """One of the store's own small tables; empty when it was never written."""
@@ -164,3 +209,14 @@ class Store:
 def failure_of(raw: Mapping[str, Any]) -> Failure:
     """A `Failure` from a receipt."""
     return Failure(**{**raw, "reason": Reason(raw["reason"]), "outcome": Outcome(raw["outcome"])})
+
+
+def _written_s(facts: dict[str, Any]) -> float:
+    """From fsspec's facts; now where the file system does not say, so that nobody takes the file for old."""
+    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = facts.get(key)
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, (int, float)):
+            return float(value)
+    return time.time()
