@@ -64,3 +64,29 @@ def test_a_process_that_dies_ends_the_run_with_a_message(name: str) -> None:
 @pytest.mark.parametrize("name", ["local", "ray"])
 def test_nothing_to_do_starts_nothing(name: str) -> None:
     assert run([], name) == {}
+
+
+class Who:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, task: int, /) -> tuple[str, int, int]:
+        return self._name, os.getpid(), task
+
+    def close(self) -> None:
+        self._name = "closed"
+
+
+@pytest.mark.slow
+def test_steps_share_processes_and_never_workers() -> None:
+    params = EngineParams(name="local", workers=1)
+    answers = [list(engine.run([1, 2], functools.partial(Who, name), params)) for name in ("one", "two", "one")]
+    assert [name for part in answers for name, _, _ in part] == ["one", "one", "two", "two", "one", "one"]
+    assert len({pid for part in answers for _, pid, _ in part}) == 1
+
+
+@pytest.mark.slow
+def test_after_a_death_the_next_run_has_new_processes() -> None:
+    with pytest.raises(FauScanError, match="died"):
+        run([1, 666], "local")
+    assert run([1, 2], "local") == {1: 3, 2: 5}
