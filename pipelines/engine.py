@@ -203,8 +203,12 @@ def _connect() -> None:
         except (ConnectionError, RuntimeError) as error:
             raise FauScanError(f"RAY_ADDRESS is {address!r}: {' '.join(str(error).split())[:200]}; start the cluster or unset it") from None
     else:
-        with quiet_stderr():
-            ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+        try:
+            with quiet_stderr():
+                ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+        except Exception as error:  # Ray raises nothing more precise when a busy machine is too slow for its start
+            why = " ".join(str(error).split())[:200]
+            raise FauScanError(f"Ray did not start on this machine ({why}); try again, or use --engine local") from None
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
