@@ -206,7 +206,7 @@ def _connect() -> None:
         try:
             with quiet_stderr():
                 ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
-        except Exception as error:  # Ray raises nothing more precise when a busy machine is too slow for its start
+        except Exception as error:  # noqa: BLE001 - Ray raises nothing more precise when a busy machine is too slow for its start
             why = " ".join(str(error).split())[:200]
             raise FauScanError(f"Ray did not start on this machine ({why}); try again, or use --engine local") from None
     context = DataContext.get_current()
