@@ -74,6 +74,37 @@ def show(
     show_video(_open(workspace, None), video)
 
 
+failures = typer.Typer(help="What went wrong with which file, and another try.", no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(failures, name="failures", rich_help_panel="Look after a workspace")
+ReasonOption = Annotated[list[str] | None, typer.Option("--reason", help="Only this reason; again for more.")]
+
+
+@failures.command("list")
+def failures_list(
+    workspace: WorkspaceOption = Path(),
+    reason: ReasonOption = None,
+    outcome: Annotated[Literal["done", "filtered", "failed"] | None, typer.Option("--outcome", help="Only files that ended so.")] = None,
+    every_row: Annotated[bool, typer.Option("--all", help="Every row, not the first 40.")] = False,
+) -> None:
+    """Reasons, how many files each has, and what they mean; then the files."""
+    from pipelines.failures import list_failures, reasons_named
+    from schemas.reasons import Outcome
+
+    opened = _open(workspace, None)
+    list_failures(opened, reasons_named(reason or ()), Outcome(outcome) if outcome else None, every_row=every_row)
+
+
+@failures.command("retry")
+def failures_retry(workspace: WorkspaceOption = Path(), reason: ReasonOption = None) -> None:
+    """Makes the next run try failed videos again, although neither they nor the parameters have changed."""
+    from pipelines.failures import reasons_named, retry_failures
+    from pipelines.lock import locked
+
+    opened = _open(workspace, None)
+    with locked(opened.root):
+        typer.echo(f"{retry_failures(opened, reasons_named(reason or ())):,} files will be tried again by the next run")
+
+
 @app.command(rich_help_panel="Look after a workspace")
 def verify(
     workspace: WorkspaceOption = Path(),

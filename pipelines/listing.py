@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Collection, Set
 from pathlib import Path
 
 import polars as pl
@@ -83,6 +83,15 @@ def update_inventory(workspace: Workspace, only: Set[str] | None = None) -> pl.D
         store.write_ledger(_CACHE, rows.to_arrow().cast(_CACHE_SCHEMA))
     rows = rows.select(INVENTORY.names)
     return _write(workspace, rows if only is None else rows.filter(pl.col("uri").is_in(list(only))))
+
+
+def forget_files(workspace: Workspace, uris: Collection[str]) -> None:
+    """Makes the next inventory read these files again, although they have not changed."""
+    store = workspace.store()
+    cache = as_frame(store.read_ledger(_CACHE, _CACHE_SCHEMA))
+    kept = cache.filter(~pl.col("uri").is_in(list(uris)))
+    if kept.height < cache.height:
+        store.write_ledger(_CACHE, kept.to_arrow().cast(_CACHE_SCHEMA))
 
 
 def _write(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
