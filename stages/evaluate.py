@@ -29,6 +29,7 @@ MODES: tuple[temporal.Mode, ...] = ("upstream", "strict")
 SPLITS = ("test", "dev", "train", "all")
 
 _MIN_IDENTITIES = 10
+_MAX_NAMED = 100  # people; with more, the mean says enough
 _DIGITS = 6
 
 
@@ -135,7 +136,8 @@ class _Judged:
         self.grouped_by = "identity" if by_identity else "video"
         # A forgery and the clip that it was made from show the same scene; they are drawn together.
         names = [str(row.identity) if by_identity else row.original or row.file for row in frames.clips]
-        self._person = np.unique([str(row.identity or row.original or row.file) for row in frames.clips], return_inverse=True)[1]  # (C,)
+        people = [str(row.identity or row.original or row.file) for row in frames.clips]
+        self._people, self._person = np.unique(people, return_inverse=True)  # names, and (C,) whose clip it is
         self.group: NDArray[np.int64] = np.unique(names, return_inverse=True)[1].astype(np.int64)  # (C,)
 
     def head(self, head: Modality) -> dict[str, Any]:
@@ -181,6 +183,7 @@ class _Judged:
         apart = used & (fake | ~self._forged[clip])
         windows = _windows(clip[own], self._frames.pts_us[own], fake[own], p[own])
         videos, means, highest = _by_video(clip[used], p[used])
+        own_auc = self._by_person(fake[apart], p[apart], clip[apart])
         return {
             "clips": int(chosen.sum()),
             "forged_clips": int((chosen & has_spans).sum()),
@@ -191,7 +194,8 @@ class _Judged:
             "videos_scored": len(videos),
             **self._figures("frame", fake[used], p[used], clip[used]),
             "frame_auc_vs_real": self._figures("", fake[apart], p[apart], clip[apart])["_auc"],
-            "frame_auc_within": _figure(self._within(fake[apart], p[apart], clip[apart]), [], 0),
+            "frame_auc_within": _figure(float(np.mean(list(own_auc.values()))) if own_auc else None, [], 0),
+            "frame_auc_by_person": {name: _number(auc) for name, auc in own_auc.items()} if len(own_auc) <= _MAX_NAMED else {},
             **self._figures("clip", windows.fake, windows.p, windows.clip),
             **self._figures("video_mean", has_spans[videos], means, videos),
             **self._figures("video_max", has_spans[videos], highest, videos),
@@ -206,12 +210,11 @@ class _Judged:
         names = ("auc", "average_precision", "eer", "accuracy")
         return {f"{level}_{name}": _figure(value, around, i) for i, (name, value) in enumerate(zip(names, values, strict=True))}
 
-    def _within(self, fake: NDArray[np.bool_], p: NDArray[np.float64], clip: NDArray[np.int64]) -> float | None:
-        """Mean over people of the AUC among their own frames: a person who is taken for fake as a whole does not hurt it."""
+    def _by_person(self, fake: NDArray[np.bool_], p: NDArray[np.float64], clip: NDArray[np.int64]) -> dict[str, float]:
+        """AUC among each person's own frames: who is taken for fake as a whole does not hurt it."""
         person = self._person[clip]
-        own = [binary.roc_auc(fake[person == one], p[person == one]) for one in np.unique(person)]
-        known = [auc for auc in own if auc is not None]
-        return float(np.mean(known)) if known else None
+        own = {str(self._people[one]): binary.roc_auc(fake[person == one], p[person == one]) for one in np.unique(person)}
+        return {name: float(auc) for name, auc in own.items() if auc is not None}
 
     def _matched(self, head: Modality, asked: NDArray[np.bool_]) -> dict[str, _Spans]:
         frames = self._frames

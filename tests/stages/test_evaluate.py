@@ -233,6 +233,7 @@ def test_a_person_taken_for_fake_hurts_the_pooled_figure_and_not_the_one_within(
         archive.clip("face_swap", [(0.0, 4.0)], identity=person, spread=0.001)
     cell = archive.run()["heads"]["total"]["kinds"]["face_swap"]
     assert cell["frame_auc_within"]["value"] == 1.0
+    assert set(cell["frame_auc_by_person"].values()) == {1.0}
     archive.clip("face_swap", [(0.0, 4.0)], identity="ann", spread=0.1)
     worse = archive.run()["heads"]["total"]["kinds"]["face_swap"]
     assert worse["frame_auc_within"]["value"] > worse["frame_auc_vs_real"]["value"]
