@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student_t
 
+from stages.hysteresis import runs
 from stages.metrics.binary import checked
 
 MIN_SCALE, MAX_SCALE = 1e-3, 100.0
 """A head that learnt nothing, or learnt it upside down, ends up flat; it is never turned over."""
+
+ALONE_LOGITS = 2.0
+MAX_FAKE_ABOVE = 0.99
+"""A threshold that no probability reaches would be no label at all."""
 
 _STEPS, _HALVINGS = 100, 40
 
@@ -83,6 +90,51 @@ def _newton(
         if np.abs(step).max() < 1e-10:
             break
     return here
+
+
+def fake_above_for_strangers(
+    people: Mapping[str, Sequence[NDArray[np.float64]]], real_below: float, real_called_fake: float = 0.02, confidence: float = 0.9
+) -> float:
+    """The threshold for fake, set so that it should hold for somebody who is not among these people.
+
+    For each person: the lowest logit at which at most a share `real_called_fake` of their real frames get the label fake, runs
+    and all (`stages.hysteresis.states`). What one person needs says little of the next, so the result is the upper prediction bound of
+    these logits for one more person, as if they were normally distributed: mean + t * s * sqrt(1 + 1/n), t of Student with n - 1
+    degrees of freedom (Hahn and Meeker, Statistical Intervals). With one person `ALONE_LOGITS` is added; few people make it strict.
+
+    Args:
+        people: of each, (T,) calibrated probabilities of real clips, in the order of time, smoothed as labels are.
+        real_below: the other threshold.
+        real_called_fake: in [0, 1).
+        confidence: of the bound, in (0.5, 1).
+
+    Returns:
+        In [max(0.5, real_below), `MAX_FAKE_ABOVE`], and never less than what any of the people needs, up to that maximum.
+    """
+    needed = np.array([_logit(_needed(clips, real_below, real_called_fake)) for clips in people.values()])
+    if len(needed) == 0:
+        return MAX_FAKE_ABOVE
+    bound = float(needed[0]) + ALONE_LOGITS
+    if len(needed) > 1:
+        spread = needed.std(ddof=1) * np.sqrt(1 + 1 / len(needed))
+        bound = max(float(needed.mean() + student_t.ppf(confidence, len(needed) - 1) * spread), float(needed.max()))
+    return float(np.clip(probability(bound, 1.0, 0.0), max(0.5, real_below), MAX_FAKE_ABOVE))
+
+
+def _needed(clips: Sequence[NDArray[np.float64]], real_below: float, share: float) -> float:
+    """Lowest threshold at which at most `share` of the frames lie in runs that reach it."""
+    spans = [(float(p[a:b].max()), b - a) for p in clips for a, b in runs(p >= real_below)]
+    left = share * sum(len(p) for p in clips)
+    for peak, length in sorted(spans, reverse=True):
+        left -= length
+        if left < 0:
+            return min(float(np.nextafter(peak, 2.0)), 1.0)
+    return real_below
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return float(np.log(p / (1 - p)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.metrics.calibration import MAX_SCALE, MIN_SCALE, fit_scale, fit_thresholds, probability, reliability
+from stages.hysteresis import FAKE, states
+from stages.metrics.calibration import (
+    ALONE_LOGITS,
+    MAX_FAKE_ABOVE,
+    MAX_SCALE,
+    MIN_SCALE,
+    fake_above_for_strangers,
+    fit_scale,
+    fit_thresholds,
+    probability,
+    reliability,
+)
 
 
 def draws(scale: float, shift: float, num: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
@@ -108,3 +119,54 @@ def test_a_calibrated_score_has_a_small_error() -> None:
     logit, truth = draws(1.0, 0.0)
     assert reliability(probability(logit, 1.0, 0.0), truth).ece < 0.01
     assert reliability(probability(logit, 4.0, 0.0), truth).ece > 0.05
+
+
+def clip(*runs: tuple[float, int]) -> np.ndarray:
+    """Probabilities: each value, so many frames long."""
+    return np.concatenate([np.full(length, value) for value, length in runs])
+
+
+def called_fake(clips: list[np.ndarray], fake_above: float, real_below: float) -> float:
+    """Share of frames that the label stage would call fake."""
+    labels = [state for p in clips for state in states(p, fake_above, real_below)]
+    return labels.count(FAKE) / len(labels)
+
+
+def test_a_threshold_counts_whole_runs_not_single_frames() -> None:
+    # One frame at 0.9 makes the whole run of 0.4 fake: 61 of 161 frames.
+    ann = clip((0.1, 100), (0.4, 30), (0.9, 1), (0.4, 30))
+    bob = clip((0.1, 100), (0.4, 30), (0.8, 1), (0.4, 30))
+    found = fake_above_for_strangers({"ann": [ann], "bob": [bob]}, 0.3)
+    assert found > 0.9
+    assert called_fake([ann], 0.89, 0.3) > 0.3
+    assert called_fake([ann], found, 0.3) == 0.0
+
+
+def test_a_share_of_frames_may_go_wrong() -> None:
+    clips = [clip((0.1, 99), (0.95, 1)), clip((0.1, 80), (0.6, 20))]
+    people = dict.fromkeys(("ann", "bob", "cid"), clips)
+    found = fake_above_for_strangers(people, 0.5, real_called_fake=0.02)
+    assert 0.6 < found < 0.601  # equal people: no spread, so no margin
+    assert called_fake(clips, found, 0.5) == pytest.approx(0.005)
+
+
+def test_few_people_who_differ_make_it_strict() -> None:
+    calm, wild = [clip((0.2, 50))], [clip((0.7, 50))]
+    two = fake_above_for_strangers({"a": calm, "b": wild}, 0.1)
+    many = fake_above_for_strangers({f"{name}{i}": who for i in range(10) for name, who in (("a", calm), ("b", wild))}, 0.1)
+    assert 0.7 < many < two <= MAX_FAKE_ABOVE
+    alone = fake_above_for_strangers({"a": calm}, 0.1)
+    assert np.log(alone / (1 - alone)) == pytest.approx(np.log(0.2 / 0.8) + ALONE_LOGITS, abs=1e-6)
+    assert fake_above_for_strangers({}, 0.1) == MAX_FAKE_ABOVE
+
+
+@given(
+    people=st.lists(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=20), min_size=1, max_size=3), min_size=1, max_size=4),
+    real_below=st.floats(0.01, 0.5),
+)
+def test_everybody_here_is_within_the_share_or_the_maximum(people: list[list[list[float]]], real_below: float) -> None:
+    named = {str(i): [np.array(p) for p in clips] for i, clips in enumerate(people)}
+    found = fake_above_for_strangers(named, real_below, real_called_fake=0.1)
+    assert max(0.5, real_below) <= found <= MAX_FAKE_ABOVE
+    for clips in named.values():
+        assert found == MAX_FAKE_ABOVE or called_fake(clips, found, real_below) <= 0.1
