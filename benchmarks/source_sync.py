@@ -69,7 +69,10 @@ def correlations(clip: Clip, weights: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def main() -> None:
-    """Measures and writes."""
+    """Measures and writes; without folders, says which it wants."""
+    if len(sys.argv) != 3:
+        print("nothing measured: give FORGED and LABELS (see the head of this file)")
+        return
     clips = clips_of(Path(sys.argv[1]), Path(sys.argv[2]))
     people = []
     for (split, identity), own in sorted(clips.items()):

@@ -16,6 +16,8 @@ import pytest
 from schemas.params import DecodeParams
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Several test processes share the cores, and torch's threads spin while they wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not there")
