@@ -105,8 +105,10 @@ def test_pixels_from_the_video_are_those_of_the_store(forged, tmp_path):
             assert np.abs(anew.astype(int) - kept.astype(int)).mean() < 3
 
 
-def test_the_reference_preset_takes_a_step(forged, tmp_path):
-    """68 million parameters on a CPU: one step, one validation of one clip's worth of patience."""
+def test_the_reference_preset_takes_a_step(forged, tmp_path, monkeypatch):
+    """68 million parameters on a CPU: one step, and a validation that looks at few windows."""
+    monkeypatch.setattr("pipelines.train.loop._STRIDE_TICKS", 25)
+    monkeypatch.setattr("pipelines.train.train._CALIBRATE_STRIDE", 25)
     out = tmp_path / "reference.safetensors"
     overrides = {"steps": 1, "batch_clips": 2, "validate_every": 1}
     (tmp_path / "few").mkdir()
