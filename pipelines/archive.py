@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -103,6 +104,23 @@ class Archive:
             if info["type"] == "file"
         ]
 
+    def restless(self, uris: list[str], settle_s: float) -> set[str]:
+        """Those of some files that changed within the last `settle_s` seconds, or will in the future by their clock.
+
+        Object stores show an object only when it is whole: there, none is.
+        """
+        if not self._is_local:
+            return set()
+        now = time.time()
+        found = set()
+        for uri in uris:
+            with contextlib.suppress(OSError, ValueError):
+                facts = Path(self._root, uri).stat()
+                # The system's own time of change too: copying tools set the other one back while they are still at work.
+                if abs(now - max(facts.st_mtime, facts.st_ctime)) < settle_s:
+                    found.add(uri)
+        return found
+
     @contextlib.contextmanager
     def open_media(self, uri: str) -> Iterator[Path]:
         """A local file with the bytes of `uri`; a copy that is deleted afterwards when the archive is remote.
@@ -116,13 +134,18 @@ class Archive:
             path = Path(self._root, uri)
             try:
                 # A pipe or a device would never end, or never begin.
-                if not stat.S_ISREG(path.stat().st_mode):
+                before = path.stat()
+                if not stat.S_ISREG(before.st_mode):
                     raise MediaError(Reason.READ_FAILED, "not a regular file")
                 with path.open("rb"):
                     pass
             except (OSError, ValueError) as error:
                 raise MediaError(Reason.READ_FAILED, _why(error)) from None
             yield path
+            with contextlib.suppress(OSError):
+                after = path.stat()
+                if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                    raise MediaError(Reason.CHANGED_DURING_READ, "somebody wrote to it meanwhile")
             return
         with tempfile.TemporaryDirectory(prefix="fauscan-") as folder:
             # The suffix stays: some demuxers look at it.

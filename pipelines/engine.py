@@ -1,17 +1,16 @@
-"""Engine: spreads tasks over processes, on a Ray cluster or in a local pool. The only file that imports ray."""
+"""Engine: spreads tasks over workers, on a Ray cluster or on this machine. The only file that imports ray."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import functools
 import logging
-import multiprocessing
 import os
 import pickle
-import signal
+import queue
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,79 +20,79 @@ from stages.quiet import quiet_stderr
 
 # Only receipts travel, so the object store can stay small; Ray's default is a third of the memory.
 _OBJECT_STORE_BYTES = 256 * 2**20
+_TRIES = 4
 
 
 class Worker(Protocol):
-    """What an engine drives: made once in each process, called once for each task."""
+    """What an engine drives. Whatever may crash or hang it does in a `Sandbox` of its own."""
 
     def __call__(self, task: Any, /) -> Any: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Ends the worker, also one that is at work in another thread."""
 
 
 MakeWorker = Callable[[], Worker]
-"""Picklable: it is called in the worker's own process."""
+"""Picklable: it is called where the worker works, which may be another machine."""
 
 
-def run(tasks: Sequence[Any], make_worker: MakeWorker, params: EngineParams, *, gpus_per_worker: float = 0.0) -> Iterator[Any]:
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """What each worker reserves on a Ray cluster, and how many there may be; 0 workers: as many as the GPUs hold."""
+
+    per_worker: float = 0.0
+    workers: int = 0
+
+
+NO_GPUS = Gpus()
+
+
+def run(tasks: Sequence[Any], make_worker: MakeWorker, params: EngineParams, *, gpus: Gpus = NO_GPUS) -> Iterator[Any]:
     """Results of all tasks, in the order in which they are finished.
 
     Args:
         tasks: picklable; nothing is started when there are none.
-        make_worker: builds a worker inside its process.
+        make_worker: builds a worker.
         params: which engine, and how many processes.
-        gpus_per_worker: share of a GPU that each worker reserves (Ray only).
+        gpus: share of a GPU that each worker reserves (Ray only).
 
     Raises:
-        FauScanError: a process died. What was committed stays; the same command goes on from there.
+        FauScanError: what a worker raised; or tasks that lost their node again and again, once all others are done. What was
+            committed stays; the same command goes on from there.
     """
     if not tasks:
         return
     if params.name == "ray":
-        yield from _run_ray(tasks, make_worker, params.workers, gpus_per_worker)
+        yield from _run_ray(tasks, make_worker, params.workers, gpus)
     else:
         yield from _run_local(tasks, make_worker, params.workers or os.cpu_count() or 1)
 
 
 # --- local ---------------------------------------------------------------------------------------------------------
 
-_made: tuple[bytes, Worker] | None = None
-
-
-def _call_local(recipe: bytes, task: Any) -> Any:
-    """Runs in a process of the pool. It keeps its worker until a task of another step comes."""
-    global _made
-    if _made is None or _made[0] != recipe:
-        if _made is not None:
-            _made[1].close()
-        _made = recipe, pickle.loads(recipe)()
-    return _made[1](task)
-
-
-@functools.cache
-def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
-    """Processes for all steps of a run, started when there is work for them: importing torch takes longer than many a unit."""
-    # A fresh interpreter for each process: forking one that holds torch's threads can hang.
-    # The driver decides what Ctrl-C means.
-    return concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    )
-
 
 def _run_local(tasks: Sequence[Any], make_worker: MakeWorker, workers: int) -> Iterator[Any]:
-    pool = _pool(workers)
-    recipe = pickle.dumps(make_worker)
-    futures: list[concurrent.futures.Future[Any]] = []
+    """A thread for each worker: the work itself is done in the processes that the workers hold."""
+    made = [make_worker() for _ in range(min(workers, len(tasks)))]
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in made:
+        idle.put(worker)
+
+    def work(task: Any) -> Any:
+        worker = idle.get()
+        try:
+            return worker(task)
+        finally:
+            idle.put(worker)
+
+    pool = concurrent.futures.ThreadPoolExecutor(len(made), "worker")
     try:
-        futures += [pool.submit(_call_local, recipe, task) for task in tasks]
-        for future in concurrent.futures.as_completed(futures):
+        for future in concurrent.futures.as_completed([pool.submit(work, task) for task in tasks]):
             yield future.result()
-    except BrokenProcessPool:
-        _pool.cache_clear()
-        raise FauScanError("a worker process died (memory, or a crash in native code); run the same command to go on") from None
     finally:
-        for future in futures:
-            future.cancel()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in made:
+            worker.close()
 
 
 # --- ray -----------------------------------------------------------------------------------------------------------
@@ -110,27 +109,33 @@ def _actor(make_worker: MakeWorker) -> type:
         def __init__(self) -> None:
             self._worker = make_worker()
 
-        def __call__(self, block: dict[str, Any]) -> dict[str, list[bytes]]:
-            return {"answer": [pickle.dumps(self._answer(pickle.loads(task))) for task in block["task"]]}
+        def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
+            return {"index": list(block["index"]), "answer": [pickle.dumps(self._answer(pickle.loads(task))) for task in block["task"]]}
 
         def _answer(self, task: Any) -> Any:
-            # Ray wraps an exception in layers of its own; an error for people travels as an answer.
+            # Ray drops blocks that raise (max_errored_blocks), and wraps exceptions in layers of its own: ours travel as answers.
             try:
                 return self._worker(task)
-            except FauScanError as error:
+            except Exception as error:  # noqa: BLE001
                 return error
 
     return UnitActor
 
 
-def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus_per_worker: float) -> Iterator[Any]:
+def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus: Gpus) -> Iterator[Any]:
     import ray
     import ray.data
 
     _connect()
-    cpus = int(ray.cluster_resources().get("CPU", 1))
-    most = max(1, min(workers or cpus, len(tasks)))
-    items = [{"task": pickle.dumps(task)} for task in tasks]
+    have = ray.cluster_resources()
+    slots = int(have.get("GPU", 0) / gpus.per_worker) if gpus.per_worker else int(have.get("CPU", 1))
+    if not slots:
+        raise FauScanError(
+            f"engine.gpus_per_worker is {gpus.per_worker:g}, but the cluster has {have.get('GPU', 0):g} GPUs; set it to 0 to score on CPUs"
+        )
+    # A number that was asked for may exceed what is there now: clusters grow.
+    most = max(1, min((gpus.workers if gpus.per_worker else workers) or slots, len(tasks)))
+    items = [{"index": index, "task": pickle.dumps(task)} for index, task in enumerate(tasks)]
     with warnings.catch_warnings():
         # max_restarts has no other way in yet; Ray warns of the way that it will have.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -139,18 +144,25 @@ def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus_p
             batch_size=None,  # a block is a task; splitting blocks can deadlock an actor pool that holds every CPU
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
             num_cpus=1,
-            num_gpus=gpus_per_worker or None,
+            num_gpus=gpus.per_worker or None,
             max_restarts=-1,
-            max_task_retries=1,  # without it a task that kills its process is tried for ever
+            max_task_retries=_TRIES - 1,  # without it a task that loses its actor is tried for ever
         )
+    missing = set(range(len(tasks)))
     try:
         for row in results.iter_rows():
             answer = pickle.loads(row["answer"])
-            if isinstance(answer, FauScanError):
+            if isinstance(answer, Exception):
                 raise answer
+            missing.discard(row["index"])
             yield answer
-    except ray.exceptions.RayActorError as error:
-        raise FauScanError(f"a Ray worker died ({' '.join(str(error).split())[:200]}); run the same command to go on") from None
+    except ray.exceptions.RayError as error:
+        raise FauScanError(f"Ray gave up ({' '.join(str(error).split())[:200]}); run the same command to go on") from None
+    if missing:
+        raise FauScanError(
+            f"{len(missing)} of {len(tasks)} tasks lost their Ray worker {_TRIES} times (a node short of memory, or nodes that went away); "
+            "the others are finished, run the same command to go on"
+        )
 
 
 def train_on_ray(loop: Callable[[], None], workers: int, use_gpu: bool, folder: Path) -> None:
@@ -212,5 +224,7 @@ def _connect() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    # A lost block is found missing at the end and said; the default ends the run for all.
+    context.max_errored_blocks = -1
     for name in ("ray.data", "ray.data._internal"):
         logging.getLogger(name).setLevel(logging.ERROR)

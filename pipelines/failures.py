@@ -8,11 +8,11 @@ import polars as pl
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.chain import STEPS, Fingerprints, downstream_of
-from pipelines.listing import forget_files
+from pipelines.chain import STEPS, Fingerprints
 from pipelines.parquet import read_frame
 from pipelines.progress import console
 from pipelines.step import units_of
+from pipelines.survey import forget_files
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
@@ -60,18 +60,18 @@ def list_failures(workspace: Workspace, reasons: Collection[Reason], outcome: Ou
 def retry_failures(workspace: Workspace, reasons: Collection[Reason]) -> int:
     """Makes the next run try failed videos again. Returns how many.
 
-    A video that fails is computed again with the unit that it is in; its neighbours come out as they were.
+    Neighbours in the same unit are left as they are, and what was made from the unit is made again only if it changes.
     """
     rows = read_failures(workspace, reasons, Outcome.FAILED)
-    probed = rows.filter(pl.col("stage") == "inventory")["uri"].to_list()
-    forget_files(workspace, probed)
+    forget_files(workspace, set(rows.filter(pl.col("stage") == "inventory")["uri"]))
     store, fingerprints = workspace.store(), Fingerprints(workspace)
     failed = {stage: set(rows.filter(pl.col("stage") == stage)["content_id"].drop_nulls()) for stage in STEPS}
     for unit in units_of(workspace):
         for stage in STEPS:
-            if failed[stage] & set(unit.members):
-                for name in (stage, *downstream_of(stage)):
-                    store.forget(name, unit_key(unit.members, fingerprints.of(name)))
+            if again := failed[stage] & set(unit.members):
+                receipt = store.receipt(stage, unit_key(unit.members, fingerprints.of(stage)))
+                if receipt is not None:
+                    store.replace_receipt(receipt.without(again))
     return int(rows["uri"].n_unique())
 
 

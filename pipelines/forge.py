@@ -19,15 +19,14 @@ from pipelines.forge_pool import Crash, run_all
 from pipelines.forge_report import print_summary
 from pipelines.forge_sources import Skipped, Source, matches, read_identities, with_identities, with_splits
 from pipelines.forge_worker import Probe, SurveyWorker, TakeDone, TakeWorker, receipt_path
-from pipelines.listing import InventoryWorker
 from pipelines.lock import locked
 from pipelines.parquet import write_bytes_if_changed
+from pipelines.probe import ProbeRunner
 from pipelines.progress import StepProgress, console
 from schemas.errors import ArchiveError, FauScanError
 from schemas.fingerprint import digest
 from schemas.params import DecodeParams
 from schemas.recipe import ForgeRecipe
-from schemas.tables import LISTING
 from schemas.truth import METADATA_NAME
 from stages.forge.footage import Timing
 from stages.inventory import VIDEO_SUFFIXES
@@ -102,15 +101,15 @@ def _probe(archive: Archive, target: Path, recipe: ForgeRecipe, workers: int, sk
             skipped.append(Skipped(uri, "excluded", "by the recipe's include and exclude"))
             continue
         wanted.append(row)
-    tables = [LISTING.empty_table().from_pylist([row], LISTING) for row in wanted]
-    make_worker = functools.partial(InventoryWorker, archive.uri, DecodeParams())
+    files = [[row] for row in wanted]
+    make_worker = functools.partial(ProbeRunner, archive.uri, DecodeParams())
     found: list[Probe] = []
     first: dict[str, str] = {}
-    with StepProgress("probe", len(tables), "files") as progress:
-        for task, answer in run_all(tables, make_worker, workers):
+    with StepProgress("probe", len(files), "files") as progress:
+        for task, answer in run_all(files, make_worker, workers):
             progress.advance(1, 0)
             if isinstance(answer, Crash):
-                skipped.append(Skipped(task["uri"][0].as_py(), "crashed", answer.detail))
+                skipped.append(Skipped(task[0]["uri"], "crashed", answer.detail))
                 continue
             (row,) = answer.to_pylist()
             if row["outcome"] != "done":

@@ -3,112 +3,137 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections import Counter
-from collections.abc import Collection, Set
+from collections.abc import Set
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from pipelines import engine
-from pipelines.archive import Archive
 from pipelines.parquet import read_frame, write_if_changed
-from pipelines.process import quiet_process
+from pipelines.probe import ProbeWorker
 from pipelines.progress import StepProgress, console
-from pipelines.units import LEDGER, Video, assign
+from pipelines.runlog import log_inventory
+from pipelines.survey import UNBOUNDED, Bounds, Survey, pending_rows, survey, write_probes
+from pipelines.units import LEDGER, Video, assign, pack_up_to
 from pipelines.workspace import Workspace
 from schemas.errors import ArchiveError
-from schemas.fingerprint import digest
-from schemas.params import DecodeParams
-from schemas.reasons import TRANSIENT, Outcome
-from schemas.tables import INVENTORY, LISTING
-from stages import inventory
+from schemas.reasons import Outcome, Reason
+from schemas.tables import INVENTORY
 from stages.contract import as_frame, concat
 
 _FILES_PER_TASK = 32
-_CACHE = "inventory_cache"
-_CACHE_SCHEMA = pa.schema([pa.field("stamp", pa.string()), pa.field("made_by", pa.string()), *INVENTORY])
-_TRY_AGAIN = {reason.value for reason in TRANSIENT}
+_SAVE_EVERY_S = 30.0
+_TASKS_PER_ROUND = 256
 
 
-class InventoryWorker:
-    """Probes files in a process of its own."""
-
-    def __init__(self, archive_uri: str, decode: DecodeParams) -> None:
-        quiet_process()
-        self._archive = Archive(archive_uri)
-        self._stage = inventory.Inventory(decode)
-
-    def __call__(self, listing: pa.Table) -> pa.Table:
-        return self._stage(listing, self._archive.open_media).rows
-
-    def close(self) -> None:
-        self._stage.close()
-
-
-def update_inventory(workspace: Workspace, only: Set[str] | None = None) -> pl.DataFrame:
+def update_inventory(workspace: Workspace, only: Set[str] | None = None, bounds: Bounds = UNBOUNDED) -> pl.DataFrame:
     """Lists the archive, probes what is new, assigns units, and writes the inventory if it changed.
 
     Args:
         workspace: whose archive.
         only: names of the files to take, where others are not wanted; what is known of the others is kept.
+        bounds: how much may be taken on; the rest is `pending`, in the inventory like everything else.
 
     Raises:
         ArchiveError: the archive does not exist, is empty, or holds no video. The old inventory is left as it was.
     """
-    archive, store = workspace.archive(), workspace.store()
-    listing = archive.listing(leave_out=workspace.root)
-    made_by = digest({"version": inventory.VERSION, "decode": workspace.params.decode.model_dump(mode="json")})
-    cache = store.read_ledger(_CACHE, _CACHE_SCHEMA)
-    files = as_frame(listing)
-    known = as_frame(cache).filter((pl.col("made_by") == made_by) & ~pl.col("reason").is_in(_TRY_AGAIN).fill_null(False))
-    known = known.join(files, on=["uri", "size_bytes", "stamp"], how="semi")
-    new = files.join(known, on="uri", how="anti").sort("uri")
-    if only is not None:
-        new = new.filter(pl.col("uri").is_in(list(only)))
-    tasks = [new.slice(i, _FILES_PER_TASK).to_arrow().cast(LISTING) for i in range(0, new.height, _FILES_PER_TASK)]
-    make_worker = functools.partial(InventoryWorker, archive.uri, workspace.params.decode)
-    found = []
-    with StepProgress("inventory", new.height, "files") as progress:
-        # A handful of files is probed faster than Ray starts.
-        small = workspace.params.engine if len(tasks) > 1 else workspace.params.engine.model_copy(update={"name": "local"})
-        for part in engine.run(tasks, make_worker, small):
-            found.append(part)
-            progress.advance(part.num_rows, 0)
-    console.print(progress.summary(known.height), highlight=False)
-    probed = as_frame(concat(found, INVENTORY)).join(files.select("uri", "stamp"), on="uri")
-    probed = probed.with_columns(made_by=pl.lit(made_by))
-    rows = pl.concat([known.select(_CACHE_SCHEMA.names), probed.select(_CACHE_SCHEMA.names)]).sort("uri")
-    if new.height or rows.height != cache.num_rows:
-        store.write_ledger(_CACHE, rows.to_arrow().cast(_CACHE_SCHEMA))
-    rows = rows.select(INVENTORY.names)
-    return _write(workspace, rows if only is None else rows.filter(pl.col("uri").is_in(list(only))))
+    seen = survey(workspace, bounds.settle_s)
+    wanted = seen.to_read if only is None else seen.to_read.filter(pl.col("uri").is_in(list(only)))
+    probed = _read(workspace, seen, wanted, bounds)
+    unread = wanted.join(probed, on="uri", how="anti")
+    rows = pl.concat(
+        [
+            seen.known.select(INVENTORY.names),
+            probed.select(INVENTORY.names),
+            pending_rows(seen.settling, Reason.STILL_WRITING.value, "changed a moment ago"),
+            pending_rows(unread, None, "not read yet"),
+        ]
+    )
+    return _write(workspace, rows if only is None else rows.filter(pl.col("uri").is_in(list(only))), bounds)
 
 
-def forget_files(workspace: Workspace, uris: Collection[str]) -> None:
-    """Makes the next inventory read these files again, although they have not changed."""
-    store = workspace.store()
-    cache = as_frame(store.read_ledger(_CACHE, _CACHE_SCHEMA))
-    kept = cache.filter(~pl.col("uri").is_in(list(uris)))
-    if kept.height < cache.height:
-        store.write_ledger(_CACHE, kept.to_arrow().cast(_CACHE_SCHEMA))
+def _read(workspace: Workspace, seen: Survey, wanted: pl.DataFrame, bounds: Bounds) -> pl.DataFrame:
+    """Rows of PROBES for the files that were read. They are written down as they come: a kill costs half a minute."""
+    started = saved = time.monotonic()
+    files = wanted.select("uri", "size_bytes", "stamp")
+    tasks = [files.slice(i, _FILES_PER_TASK).to_dicts() for i in range(0, files.height, _FILES_PER_TASK)]
+    # A handful of files is probed faster than Ray starts.
+    params = workspace.params.engine if len(tasks) > 1 else workspace.params.engine.model_copy(update={"name": "local"})
+    make_worker = functools.partial(ProbeWorker, workspace.archive().uri, workspace.params.decode, workspace.params.limits)
+    stamps = wanted.select("uri", "stamp", "attempt")
+    found = pl.DataFrame(schema=seen.cached.schema)
+    parts: list[pa.Table] = []
+    errors: list[str] = []
+
+    def gather() -> pl.DataFrame:
+        rows = as_frame(concat(parts, INVENTORY)).join(stamps, on="uri").with_columns(made_by=pl.lit(seen.made_by))
+        return rows.select(found.columns)
+
+    with StepProgress("inventory", wanted.height, "files") as progress:
+        try:
+            for begin in range(0, len(tasks), _TASKS_PER_ROUND):
+                if bounds.probe_s is not None and time.monotonic() - started > bounds.probe_s:
+                    break
+                for part in engine.run(tasks[begin : begin + _TASKS_PER_ROUND], make_worker, params):
+                    parts.append(part.rows)
+                    errors += part.errors
+                    progress.advance(part.rows.num_rows, 0)
+                    if time.monotonic() - saved > _SAVE_EVERY_S:
+                        write_probes(workspace, _merged(seen, gather()))
+                        saved = time.monotonic()
+        finally:
+            found = gather()
+            merged = _merged(seen, found)
+            if found.height or merged.height != seen.cached.height:
+                write_probes(workspace, merged)
+            if found.height:
+                log_inventory(workspace, found.height, int(found["size_bytes"].sum()), time.monotonic() - started, errors)
+    console.print(progress.summary(seen.known.height), highlight=False)
+    return found
 
 
-def _write(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+def _merged(seen: Survey, found: pl.DataFrame) -> pl.DataFrame:
+    """What is known after this run. A file that is to be tried again keeps its count of tries until it has been."""
+    names = seen.cached.columns
+    waiting = seen.cached.join(seen.files, on="uri", how="semi").join(seen.known, on="uri", how="anti").join(found, on="uri", how="anti")
+    return pl.concat([seen.known.select(names), found.select(names), waiting.select(names)])
+
+
+def _write(workspace: Workspace, rows: pl.DataFrame, bounds: Bounds) -> pl.DataFrame:
     usable = rows.filter(pl.col("outcome") == Outcome.DONE.value)
-    if usable.is_empty():
+    if usable.is_empty() and rows.filter(pl.col("outcome") == Outcome.PENDING.value).is_empty():
         why = ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(rows["reason"].to_list()).items()))
         raise ArchiveError(f"archive {workspace.params.archive.uri}: none of its {rows.height} files is a video that can be read ({why})")
     store = workspace.store()
     ledger = store.read_ledger("units", LEDGER)
-    videos = [Video(r["content_id"], r["duration_us"]) for r in usable.select("content_id", "duration_us").to_dicts()]
+    videos = [Video(r["content_id"], r["duration_us"]) for r in usable.select("content_id", "duration_us").iter_rows(named=True)]
     units = assign(ledger, videos, workspace.params.units)
     if units.num_rows != ledger.num_rows:
         store.write_ledger("units", units)
     rows = rows.drop("unit").join(as_frame(units), on="content_id", how="left")
-    rows = rows.with_columns(unit=pl.when(pl.col("outcome") == Outcome.DONE.value).then("unit")).select(INVENTORY.names).sort("uri")
+    rows = rows.with_columns(unit=pl.when(pl.col("outcome") == Outcome.DONE.value).then("unit"))
+    if bounds.admit_minutes is not None:
+        rows = _admit(workspace, rows, bounds.admit_minutes)
+    rows = rows.select(INVENTORY.names).sort("uri")
     write_if_changed(rows.to_arrow().cast(INVENTORY), workspace.inventory)
     return rows
+
+
+def _admit(workspace: Workspace, rows: pl.DataFrame, minutes: float) -> pl.DataFrame:
+    """Takes units that the last inventory did not have off again, but for the first few."""
+    admitted: set[str] = set()
+    if workspace.inventory.is_file():
+        admitted = set(read_inventory(workspace.inventory)["unit"].drop_nulls())
+    fresh = rows.filter(pl.col("unit").is_not_null() & ~pl.col("unit").is_in(admitted)).unique("content_id")
+    lengths = fresh.group_by("unit").agg(pl.col("duration_us").sum()).sort("unit")
+    admitted |= pack_up_to(lengths.iter_rows(), minutes * 60e6)
+    waits = pl.col("unit").is_not_null() & ~pl.col("unit").is_in(admitted)
+    changed: dict[str, Any] = {"outcome": Outcome.PENDING.value, "detail": "waits for its turn", "unit": None}
+    return rows.with_columns(*(pl.when(waits).then(pl.lit(value)).otherwise(pl.col(name)).alias(name) for name, value in changed.items()))
 
 
 def read_inventory(path: Path) -> pl.DataFrame:

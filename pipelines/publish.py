@@ -32,8 +32,9 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
         wanted.add(path.name)
         write_if_changed(published_labels(store, receipt, present), path)
         segments.append(_only(store.read("label", receipt.unit_key, "segments"), present))
-        facts = Provenance.from_notes(receipt.notes)
-        provenance[facts.provenance_id] = facts
+        if receipt.notes:  # a unit whose every video failed was made by nothing
+            facts = Provenance.from_notes(receipt.notes)
+            provenance[facts.provenance_id] = facts
     for stale in workspace.labels.glob("*.parquet"):
         if stale.name not in wanted:
             stale.unlink()

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines import engine
-from pipelines.chain import STEPS, Fingerprints, downstream_of, step_named
+from pipelines.chain import STEPS, Fingerprints, step_named
 from pipelines.listing import read_inventory
 from pipelines.parquet import write_if_changed
 from pipelines.progress import StepProgress, console
@@ -20,6 +20,7 @@ from pipelines.worker import StepWorker, UnitTask
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
+from schemas.reasons import Outcome
 from schemas.tables import MANIFEST
 from stages.contract import as_frame, table_from_columns
 
@@ -41,44 +42,61 @@ def run_step(workspace: Workspace, name: str) -> list[Receipt]:
         CheckpointError: the step needs weights that can't be used; nothing was started.
     """
     step = step_named(name)
-    fingerprints = Fingerprints(workspace)
-    store = workspace.store()
-    units = units_of(workspace)
-    receipts, tasks, before = [], [], {}
-    members = {unit.name: unit.members for unit in units}
-    for unit in units:
-        key = unit_key(unit.members, fingerprints.of(name))
-        receipt = store.receipt(name, key)
-        covered = receipt is not None and {video["content_id"] for video in unit.videos} <= receipt.outcomes.keys()
-        if receipt is not None and covered and not receipt.may_pass:
-            receipts.append(receipt)
-            continue
-        if receipt is not None:
-            before[key] = receipt
-        needed = {read.stage for read in step.reads} | set(step.upstream)
-        upstream = {stage: unit_key(unit.members, fingerprints.of(stage)) for stage in sorted(needed)}
-        for stage, upstream_key in upstream.items():
-            if store.receipt(stage, upstream_key) is None:
-                raise WorkspaceError(f"step {name} needs {stage}, which has not run with these parameters; run `fauscan {stage}` first")
-        tasks.append(UnitTask(unit.name, key, list(unit.videos), upstream))
-    make_worker = functools.partial(
-        StepWorker, name, workspace.params, workspace.archive().uri, workspace.store_uri, workspace.weights(), fingerprints.of(name)
-    )
+    receipts, tasks = due_units(workspace, name)
     already = sum(len(r.outcomes) for r in receipts)
+    fingerprint = Fingerprints(workspace).of(name)
+    make_worker = functools.partial(
+        StepWorker, name, workspace.params, workspace.archive().uri, workspace.store_uri, workspace.weights(), fingerprint
+    )
     with StepProgress(name, sum(len(t.videos) for t in tasks)) as progress, log_step(workspace, name) as log:
-        gpus = workspace.params.engine.gpus_per_worker if name == "score" else 0.0
-        for done in engine.run(tasks, make_worker, workspace.params.engine, gpus_per_worker=gpus):
+        for done in engine.run(tasks, make_worker, workspace.params.engine, gpus=_gpus(workspace, name)):
             receipts.append(done.receipt)
-            if done.receipt != before.get(done.receipt.unit_key, done.receipt):
-                # A video that could not be read is there now: what was made without it is made again.
-                for later in downstream_of(name):
-                    store.forget(later, unit_key(members[done.receipt.unit], fingerprints.of(later)))
-            progress.advance(len(done.receipt.outcomes), done.frames)
+            progress.advance(done.computed, done.frames)
             log.unit(done)
     console.print(progress.summary(already), highlight=False)
     receipts.sort(key=lambda r: r.unit)
     write_if_changed(_manifest(receipts, next(iter(step.outputs))), workspace.manifest(name))
     return receipts
+
+
+def due_units(workspace: Workspace, name: str) -> tuple[list[Receipt], list[UnitTask]]:
+    """Receipts of the units that are done, and tasks for the others.
+
+    A unit is due when it has no receipt, when the receipt does not know one of its videos, when a video failed for a passing
+    reason and has tries left, and when an upstream stage holds something else than what the unit was made from.
+
+    Raises:
+        WorkspaceError: an earlier step has not run.
+        CheckpointError: the step needs weights that can't be used.
+    """
+    step, store, fingerprints = step_named(name), workspace.store(), Fingerprints(workspace)
+    units = units_of(workspace)
+    needed = sorted({read.stage for read in step.reads} | set(step.upstream))
+    keys = {stage: {unit.name: unit_key(unit.members, fingerprints.of(stage)) for unit in units} for stage in (name, *needed)}
+    found = {stage: {unit: store.receipt(stage, key) for unit, key in keys[stage].items()} for stage in keys}
+    receipts, tasks = [], []
+    for unit in units:
+        inputs, lost = {}, set()
+        for stage in needed:
+            upstream = found[stage][unit.name]
+            if upstream is None:
+                raise WorkspaceError(f"step {name} needs {stage}, which has not run with these parameters; run `fauscan {stage}` first")
+            inputs[stage] = upstream.content_digest()
+            lost |= {content_id for content_id, outcome in upstream.outcomes.items() if outcome == Outcome.FAILED}
+        receipt = found[name][unit.name]
+        present = {str(video["content_id"]) for video in unit.videos}
+        holds = receipt is not None and receipt.inputs == inputs and present <= receipt.outcomes.keys()
+        if receipt is not None and holds and not receipt.due(workspace.params.limits.max_attempts) & present:
+            receipts.append(receipt)
+            continue
+        upstream_keys = {stage: keys[stage][unit.name] for stage in needed}
+        tasks.append(UnitTask(unit.name, keys[name][unit.name], unit.videos, upstream_keys, inputs, frozenset(lost & present), receipt))
+    return receipts, tasks
+
+
+def _gpus(workspace: Workspace, name: str) -> engine.Gpus:
+    params = workspace.params.engine
+    return engine.Gpus(params.gpus_per_worker, params.gpu_workers) if name == "score" else engine.NO_GPUS
 
 
 def receipts_of(workspace: Workspace, name: str) -> list[Receipt]:

@@ -8,8 +8,8 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipelines.parquet import replace_file, sha256, to_bytes
 from schemas.errors import WorkspaceError
+from schemas.fingerprint import digest
 from schemas.reasons import TRANSIENT, Failure, Outcome, Reason
 
 
@@ -48,12 +49,30 @@ class Receipt:
     failures: list[dict[str, Any]]
     tables: dict[str, Blob]
     notes: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    """`content_digest` of every upstream receipt: a unit made from something else does not count."""
 
-    @property
-    def may_pass(self) -> bool:
-        """Whether a video failed for a reason that may be gone by now."""
-        failed = {f["content_id"] for f in self.failures if f["reason"] in TRANSIENT}
-        return any(outcome == Outcome.FAILED and content_id in failed for content_id, outcome in self.outcomes.items())
+    def due(self, max_attempts: int) -> set[str]:
+        """content_ids that failed for a reason that may be gone by now, and have tries left."""
+        failed = {f["content_id"] for f in self.failures if f["reason"] in TRANSIENT and f["attempt"] < max_attempts}
+        return {content_id for content_id, outcome in self.outcomes.items() if outcome == Outcome.FAILED and content_id in failed}
+
+    def attempts(self) -> dict[str, int]:
+        """How often each video that failed was tried."""
+        return {f["content_id"]: f["attempt"] for f in self.failures if f["outcome"] == Outcome.FAILED}
+
+    def known_failures(self) -> list[Failure]:
+        """The failures as such."""
+        return [failure_of(raw) for raw in self.failures]
+
+    def content_digest(self) -> str:
+        """Changes whenever a stage that reads this unit would find something else."""
+        return digest({"outcomes": self.outcomes, "tables": {name: blob.sha256 for name, blob in self.tables.items()}})
+
+    def without(self, content_ids: Set[str]) -> Receipt:
+        """As if these videos had never been tried."""
+        outcomes = {content_id: outcome for content_id, outcome in self.outcomes.items() if content_id not in content_ids}
+        return replace(self, outcomes=outcomes, failures=[f for f in self.failures if f["content_id"] not in content_ids])
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
@@ -99,6 +118,10 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(stage, unit_key, "receipt.json"))
 
+    def replace_receipt(self, receipt: Receipt) -> None:
+        """Writes a receipt anew; its tables stay."""
+        self._put(self._path(receipt.stage, receipt.unit_key, "receipt.json"), receipt.to_json())
+
     def read(self, stage: str, unit_key: str, table: str, columns: list[str] | None = None) -> pa.Table:
         """A table of a finished unit.
 
@@ -133,6 +156,7 @@ class Store:
         failures: list[Failure],
         tables: Mapping[str, pa.Table],
         notes: Mapping[str, str],
+        inputs: Mapping[str, str] | None = None,
     ) -> Receipt:
         """Writes the tables, then the receipt. A process killed in between leaves nothing that counts."""
         blobs = {}
@@ -149,8 +173,9 @@ class Store:
             failures=[asdict(f) for f in failures],
             tables=blobs,
             notes=dict(notes),
+            inputs=dict(inputs or {}),
         )
-        self._put(self._path(stage, unit_key, "receipt.json"), receipt.to_json())
+        self.replace_receipt(receipt)
         return receipt
 
     def files(self) -> list[StoredFile]:

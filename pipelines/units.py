@@ -37,6 +37,18 @@ def assign(ledger: pa.Table, videos: Iterable[Video], params: UnitParams) -> pa.
     return pa.Table.from_pylist(rows, LEDGER)
 
 
+def pack_up_to(units: Iterable[tuple[str, int]], limit_us: float) -> set[str]:
+    """Names of the first units, given with their lengths, that fit into a limit together; always at least one."""
+    taken: set[str] = set()
+    filled_us = 0
+    for name, length_us in units:
+        if taken and filled_us + length_us > limit_us:
+            break
+        taken.add(name)
+        filled_us += length_us
+    return taken
+
+
 def _pack(videos: Sequence[Video], params: UnitParams) -> list[list[Video]]:
     packs: list[list[Video]] = []
     filled_us = 0

@@ -45,7 +45,17 @@ class EngineParams(Params):
 
     name: Literal["ray", "local"] = Field("ray", description="`ray` (joins RAY_ADDRESS or starts locally) or `local` (process pool).")
     workers: int = Field(0, ge=0, description="Processes at once; 0 takes the number of CPUs.")
+    gpu_workers: int = Field(0, ge=0, description="Processes of `score` at once when they use GPUs; 0 takes what the GPUs hold.")
     gpus_per_worker: float = Field(0.0, ge=0, description="Share of a GPU that each `score` worker reserves on a Ray cluster.")
+
+
+class LimitParams(Params):
+    """What one video may cost before it is given up. Each is worked on in a process that can be killed."""
+
+    timeout_s: float = Field(300.0, gt=0, description="Seconds for one step of one video, and ...")
+    timeout_per_s: float = Field(20.0, ge=0, description="... as many more for each second that it lasts.")
+    memory_mb: int = Field(8192, ge=512, description="Resident memory of the process, models included.")
+    max_attempts: int = Field(3, ge=1, le=1000, description="Runs that try a video which failed for a passing reason; then it is parked.")
 
 
 class DecodeParams(Params):
@@ -135,6 +145,7 @@ class PipelineParams(Params):
     store: StoreParams = StoreParams()
     units: UnitParams = UnitParams()
     engine: EngineParams = EngineParams()
+    limits: LimitParams = LimitParams()
     decode: DecodeParams = DecodeParams()
     faces: FaceParams = FaceParams()
     fau: FauParams = FauParams()

@@ -14,6 +14,8 @@ class Outcome(StrEnum):
     """Final for this fingerprint: there is nothing to label."""
     FAILED = "failed"
     """Worth another try another night."""
+    PENDING = "pending"
+    """Not its turn yet: still being written, or the night's budget was over."""
 
 
 class Reason(StrEnum):
@@ -30,6 +32,11 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     READ_FAILED = "read_failed"
     CHANGED_DURING_READ = "changed_during_read"
+    STILL_WRITING = "still_writing"
+    DECODER_CRASHED = "decoder_crashed"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    INTERNAL_ERROR = "internal_error"
     NO_FACE = "no_face"
     TRACK_TOO_SHORT = "track_too_short"
     NO_AUDIO = "no_audio"
@@ -39,7 +46,16 @@ class Reason(StrEnum):
     SILENT_AUDIO = "silent_audio"
 
 
-TRANSIENT = frozenset({Reason.READ_FAILED, Reason.CHANGED_DURING_READ})
+TRANSIENT = frozenset(
+    {
+        Reason.READ_FAILED,
+        Reason.CHANGED_DURING_READ,
+        Reason.DECODER_CRASHED,
+        Reason.TIMEOUT,
+        Reason.OUT_OF_MEMORY,
+        Reason.INTERNAL_ERROR,
+    }
+)
 """Trouble that may be gone the next time, although the file and the parameters are the same."""
 
 HELP: dict[Reason, str] = {
@@ -54,6 +70,11 @@ HELP: dict[Reason, str] = {
     Reason.TOO_LARGE: "The picture is larger than decode.max_pixels, or the video longer than decode.max_minutes or decode.max_frames.",
     Reason.READ_FAILED: "The file could not be read: permission, or the storage answered with an error.",
     Reason.CHANGED_DURING_READ: "The bytes differ from those that the inventory saw; the next inventory reads the file again.",
+    Reason.STILL_WRITING: "The file changed a moment ago (--settle); it is taken when it has been left alone for a while.",
+    Reason.DECODER_CRASHED: "The process that worked on this video died of it, twice; it is tried again limits.max_attempts times in all.",
+    Reason.TIMEOUT: "The video took longer than limits.timeout_s and limits.timeout_per_s allow.",
+    Reason.OUT_OF_MEMORY: "The video took more memory than limits.memory_mb, or the machine had no more.",
+    Reason.INTERNAL_ERROR: "FauScan itself failed on this video; logs/runs.jsonl has the traceback, please report it.",
     Reason.NO_FACE: "No face was found in this frame.",
     Reason.TRACK_TOO_SHORT: "The face is on screen for less than the one second that the network looks at.",
     Reason.NO_AUDIO: "The video has no sound track.",

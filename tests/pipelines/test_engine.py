@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 from collections.abc import Iterator
 
 import pytest
 
-from pipelines import engine
+from pipelines import engine, sandbox
 from schemas.errors import FauScanError
 from schemas.params import EngineParams
 
@@ -19,6 +20,8 @@ class Double:
         if task == 13:
             raise FauScanError("thirteen is not welcome")
         if task == 666:
+            raise LookupError("of ours")
+        if task == 999:
             os._exit(1)
         return task, 2 * task + self._offset
 
@@ -56,9 +59,18 @@ def test_an_error_for_people_comes_through_as_it_is(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["local", "ray"])
-def test_a_process_that_dies_ends_the_run_with_a_message(name: str) -> None:
-    with pytest.raises(FauScanError, match="died"):
-        run([666], name)
+def test_an_error_of_ours_comes_through_too(name: str) -> None:
+    with pytest.raises(LookupError, match="of ours"):
+        run([1, 666], name)
+
+
+@pytest.mark.slow
+def test_a_task_that_takes_its_ray_worker_along_is_missed_once_the_others_are_done() -> None:
+    answers: list[tuple[int, int]] = []
+    tasks = engine.run([1, 2, 3, 4, 999], functools.partial(Double, 0), EngineParams(name="ray", workers=1))
+    with pytest.raises(FauScanError, match="1 of 5 tasks lost their Ray worker"):
+        answers.extend(tasks)
+    assert sorted(answers) == [(i, 2 * i) for i in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("name", ["local", "ray"])
@@ -66,27 +78,24 @@ def test_nothing_to_do_starts_nothing(name: str) -> None:
     assert run([], name) == {}
 
 
-class Who:
-    def __init__(self, name: str) -> None:
-        self._name = name
+class Held:
+    """Does its work in a sandbox, as all workers do."""
 
-    def __call__(self, task: int, /) -> tuple[str, int, int]:
-        return self._name, os.getpid(), task
+    def __init__(self) -> None:
+        self._sandbox = sandbox.borrow()
+
+    def __call__(self, task: int, /) -> int:
+        return int(self._sandbox.call(pickle.dumps(functools.partial(Double, 0)), task, 60, 4096)[1])
 
     def close(self) -> None:
-        self._name = "closed"
+        sandbox.give_back(self._sandbox)
 
 
 @pytest.mark.slow
-def test_steps_share_processes_and_never_workers() -> None:
+def test_local_steps_share_processes() -> None:
     params = EngineParams(name="local", workers=1)
-    answers = [list(engine.run([1, 2], functools.partial(Who, name), params)) for name in ("one", "two", "one")]
-    assert [name for part in answers for name, _, _ in part] == ["one", "one", "two", "two", "one", "one"]
-    assert len({pid for part in answers for _, pid, _ in part}) == 1
-
-
-@pytest.mark.slow
-def test_after_a_death_the_next_run_has_new_processes() -> None:
-    with pytest.raises(FauScanError, match="died"):
-        run([1, 666], "local")
-    assert run([1, 2], "local") == {1: 3, 2: 5}
+    assert list(engine.run([1, 2], Held, params)) == [2, 4]
+    before = [held._process for held in sandbox._idle]
+    assert list(engine.run([3], Held, params)) == [6]
+    assert [held._process for held in sandbox._idle] == before
+    assert before[-1] is not None

@@ -1,0 +1,114 @@
+"""Runner: what a step does with videos, inside a sandbox. Holds the models; reads the store and the archive, writes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from pipelines.archive import Archive
+from pipelines.chain import STEPS
+from pipelines.process import quiet_process
+from pipelines.provenance import Provenance
+from pipelines.store import Store
+from schemas.params import PipelineParams
+from schemas.reasons import Reason
+from schemas.tables import INVENTORY
+from stages.contract import MediaError, OpenMedia, StageResult, as_frame
+from stages.inventory import content_id_of
+
+if TYPE_CHECKING:
+    from pipelines.worker import UnitTask
+
+
+class StepRunner:
+    """Computes one step for some videos of a unit."""
+
+    def __init__(self, step: str, params: PipelineParams, archive_uri: str, store_uri: str, weights: Path, fingerprint: str) -> None:
+        quiet_process()
+        self._step = STEPS[step]
+        self._params = params
+        self._archive = Archive(archive_uri)
+        self._store = Store(store_uri)
+        self._weights, self._fingerprint = weights, fingerprint
+        self._stage = self._build()
+
+    def __call__(self, job: tuple[UnitTask, bool]) -> tuple[StageResult, dict[str, str]]:
+        """job: a unit with the videos that are wanted, and whether that is all of them.
+
+        Returns:
+            The stage's result, and notes for the receipt.
+        """
+        task, whole = job
+        if self._step.reads_media:
+            videos = pa.Table.from_pylist(task.videos, INVENTORY)
+            return self._stage(videos, self._opener(task)), {}
+        wanted = pa.array(sorted(video["content_id"] for video in task.videos))
+        inputs = []
+        for read in self._step.reads:
+            table = self._store.read(read.stage, task.upstream_keys[read.stage], read.table, list(read.columns) if read.columns else None)
+            inputs.append(table if whole else table.filter(pa.compute.is_in(table["content_id"], value_set=wanted)))
+        match self._step.name:
+            case "fau":
+                from stages import fau
+
+                return fau.run(inputs[0], self._params.fau), {}
+            case "score":
+                return self._stage(*inputs), {"device_class": self._stage.device}
+            case _:
+                return self._label(task, inputs)
+
+    def close(self) -> None:
+        """Gives back what the stage holds."""
+        close = getattr(self._stage, "close", None)
+        if close is not None:
+            close()
+
+    def _build(self) -> Any:
+        p = self._params
+        match self._step.name:
+            case "faces":
+                from stages.faces import Faces
+
+                return Faces(p.decode, p.faces)
+            case "audio":
+                from stages.audio import Audio
+
+                return Audio(p.audio)
+            case "score":
+                from stages.score import Score
+
+                return Score(p.score, self._weights, p.fau.backend)
+            case _:
+                return None
+
+    def _opener(self, task: UnitTask) -> OpenMedia:
+        id_of = {video["uri"]: video["content_id"] for video in task.videos}
+
+        @contextlib.contextmanager
+        def open_media(uri: str) -> Iterator[Path]:
+            with self._archive.open_media(uri) as path:
+                # Labels are filed under the digest of the bytes; reading twice costs far less than decoding.
+                if content_id_of(path) != id_of[uri]:
+                    raise MediaError(Reason.CHANGED_DURING_READ, "the bytes are not those of the inventory")
+                yield path
+
+        return open_media
+
+    def _label(self, task: UnitTask, inputs: list[pa.Table]) -> tuple[StageResult, dict[str, str]]:
+        from fauforensics.checkpoint_info import read_info
+        from stages import segments
+        from stages.label import Label
+
+        scored = self._store.receipt("score", task.upstream_keys["score"])
+        info = read_info(self._weights)
+        device_class = scored.notes.get("device_class", "cpu") if scored else "cpu"
+        provenance = Provenance.of(self._params, info, device_class, self._fingerprint)
+        label = Label(self._params.label, info.calibration, provenance.provenance_id)
+        result = label(*inputs)
+        result.side["segments"] = segments.run(as_frame(result.rows), self._params.segments, label.fake_above, label.real_below).rows
+        return result, provenance.as_notes()
