@@ -84,15 +84,6 @@ STEPS: dict[str, Step] = {
 }  # fmt: skip
 
 
-def downstream_of(name: str) -> list[str]:
-    """Steps that read a step's output, directly or through others, in the order in which they run."""
-    found: list[str] = []
-    for step in STEPS.values():
-        if any(upstream == name or upstream in found for upstream in {*step.upstream, *(read.stage for read in step.reads)}):
-            found.append(step.name)
-    return found
-
-
 class Fingerprints:
     """The fingerprint of every step in one workspace, worked out once."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from schemas.errors import FauScanError
+from schemas.errors import BusyError, FauScanError
 
 if TYPE_CHECKING:
     from pipelines.workspace import Workspace
@@ -31,6 +32,7 @@ EngineOption = Annotated[
     Literal["ray", "local"] | None,
     typer.Option("--engine", help="ray: a cluster (RAY_ADDRESS) or this machine; local: a process pool. Same bytes. Default: params.yaml."),
 ]
+_BUSY = 75  # EX_TEMPFAIL of sysexits.h: try again later
 STEPS_PANEL = "One step at a time (what dvc.yaml calls)"
 
 
@@ -72,6 +74,59 @@ def show(
     from pipelines.view import show_video
 
     show_video(_open(workspace, None), video)
+
+
+@app.command(rich_help_panel="Label an archive")
+def nightly(
+    workspace: WorkspaceOption = Path(),
+    budget: Annotated[str | None, typer.Option("--budget", help="6h, 90m: no new work is begun after that; the rest is left.")] = None,
+    settle: Annotated[str, typer.Option("--settle", help="Files that changed within this time are left for the next night.")] = "10m",
+    max_failed: Annotated[
+        float, typer.Option("--max-failed", min=0, max=1, help="Share of the night's files that may fail; above it the exit code is 3.")
+    ] = 0.1,
+    push: Annotated[bool, typer.Option("--push", help="`dvc push` in the end.")] = False,
+    tag: Annotated[bool, typer.Option("--tag", help="Git tag labels-DATE in the end.")] = False,
+    commit: Annotated[bool, typer.Option("--commit/--no-commit", help="Git commit in the end, in a repository.")] = True,
+) -> None:
+    """One unattended run over a growing archive: plans, labels what is new within a budget, says what changed, keeps it in git.
+
+    Exit codes: 0 done, 1 wrong set-up, 3 too many failures, 75 another FauScan is at work here, 130 and 143 stopped.
+    """
+    from pipelines.nightly import NightlyJob, seconds
+    from pipelines.nightly import nightly as run_night
+
+    budget_s = None if budget is None else seconds(budget, "--budget")
+    job = NightlyJob(budget_s, seconds(settle, "--settle"), max_failed, push=push, tag=tag, commit=commit)
+    code = run_night(workspace, job)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command(rich_help_panel="Look after a workspace")
+def plan(
+    workspace: WorkspaceOption = Path(),
+    settle: Annotated[str, typer.Option("--settle", help="Files that changed within this time are left, as nightly does with 10m.")] = "0s",
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+) -> None:
+    """Says what a run would do: files to read, videos that are due, and how long it would take. Does nothing."""
+    import json
+
+    from pipelines.nightly import seconds
+    from pipelines.plan import make_plan, plan_json, print_plan
+
+    made = make_plan(_open(workspace, None), seconds(settle, "--settle"))
+    if as_json:
+        typer.echo(json.dumps(plan_json(made), indent=1))
+    else:
+        print_plan(made)
+
+
+@app.command(rich_help_panel="Look after a workspace")
+def status(workspace: WorkspaceOption = Path()) -> None:
+    """Where the archive stands: files by outcome, what each step has done, what waits for another try. Reads tables only."""
+    from pipelines.status import print_status
+
+    print_status(_open(workspace, None))
 
 
 failures = typer.Typer(help="What went wrong with which file, and another try.", no_args_is_help=True, rich_markup_mode="rich")
@@ -144,14 +199,27 @@ def gc(
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
-def inventory(workspace: WorkspaceOption = Path(), engine: EngineOption = None) -> None:
-    """Lists the archive; reads and probes what is new."""
+def inventory(
+    workspace: WorkspaceOption = Path(),
+    engine: EngineOption = None,
+    settle: Annotated[
+        float, typer.Option("--settle", min=0, envvar="FAUSCAN_SETTLE", help="Seconds; files that changed since are left for later.")
+    ] = 0.0,
+    probe: Annotated[
+        float | None, typer.Option("--probe", min=0, envvar="FAUSCAN_PROBE", help="Seconds after which no more files are opened.")
+    ] = None,
+    admit: Annotated[
+        float | None, typer.Option("--admit", min=0, envvar="FAUSCAN_ADMIT", help="Minutes of video that the steps get at once.")
+    ] = None,
+) -> None:
+    """Lists the archive; reads and probes what is new. The bounds are what `fauscan nightly` sets; what is left is pending."""
     from pipelines.listing import update_inventory
     from pipelines.lock import locked
+    from pipelines.survey import Bounds
 
     opened = _open(workspace, engine)
     with locked(opened.root):
-        update_inventory(opened)
+        update_inventory(opened, bounds=Bounds(settle, probe, admit))
 
 
 @app.command(rich_help_panel=STEPS_PANEL)
@@ -331,9 +399,21 @@ def _step(folder: Path, engine: str | None, name: str) -> None:
         run_step(opened, name)
 
 
+class _Stopped(BaseException):
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which typer ends without a word."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
 def main() -> None:
-    """Runs the command line: a wrong input is one line on stderr and exit code 1, Ctrl-C is 130."""
+    """Runs the command line: a wrong input is one line on stderr and exit code 1, Ctrl-C is 130, SIGTERM 143, a busy workspace 75."""
     _guard(app)
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise _Stopped(number)
 
 
 def _printable(text: str) -> str:
@@ -342,11 +422,14 @@ def _printable(text: str) -> str:
 
 
 def _guard(command: Callable[[], None]) -> None:
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # whoever ignores it has a reason
+        signal.signal(signal.SIGINT, _stop)
     try:
         command()
     except FauScanError as error:
         print(f"fauscan: {_printable(str(error))}", file=sys.stderr)
-        code = 1
+        code = _BUSY if isinstance(error, BusyError) else 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
@@ -355,9 +438,9 @@ def _guard(command: Callable[[], None]) -> None:
             raise
         print(f"fauscan: {_printable(str(error.filename))}: {error.strerror}", file=sys.stderr)
         code = 1
-    except KeyboardInterrupt:
+    except _Stopped as stop:
         print("fauscan: stopped; finished units are kept, the same command goes on from there", file=sys.stderr)
-        code = 130
+        code = stop.exit_code
     else:
         return
     sys.exit(code)

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines import engine
+from pipelines.due import finished_units
 from pipelines.parquet import read_frame, write_if_changed
 from pipelines.probe import ProbeWorker
 from pipelines.progress import StepProgress, console
@@ -124,14 +125,13 @@ def _write(workspace: Workspace, rows: pl.DataFrame, bounds: Bounds) -> pl.DataF
 
 
 def _admit(workspace: Workspace, rows: pl.DataFrame, minutes: float) -> pl.DataFrame:
-    """Takes units that the last inventory did not have off again, but for the first few."""
-    admitted: set[str] = set()
-    if workspace.inventory.is_file():
-        admitted = set(read_inventory(workspace.inventory)["unit"].drop_nulls())
-    fresh = rows.filter(pl.col("unit").is_not_null() & ~pl.col("unit").is_in(admitted)).unique("content_id")
-    lengths = fresh.group_by("unit").agg(pl.col("duration_us").sum()).sort("unit")
+    """Takes the units off again that are not finished, but for the first few."""
+    videos = rows.filter(pl.col("unit").is_not_null()).unique("content_id")
+    admitted = finished_units(workspace, videos)
+    waiting = videos.filter(~pl.col("unit").is_in(list(admitted)))
+    lengths = waiting.group_by("unit").agg(pl.col("duration_us").sum()).sort("unit")
     admitted |= pack_up_to(lengths.iter_rows(), minutes * 60e6)
-    waits = pl.col("unit").is_not_null() & ~pl.col("unit").is_in(admitted)
+    waits = pl.col("unit").is_not_null() & ~pl.col("unit").is_in(list(admitted))
     changed: dict[str, Any] = {"outcome": Outcome.PENDING.value, "detail": "waits for its turn", "unit": None}
     return rows.with_columns(*(pl.when(waits).then(pl.lit(value)).otherwise(pl.col(name)).alias(name) for name, value in changed.items()))
 

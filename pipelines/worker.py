@@ -47,6 +47,8 @@ class Done:
     computed: int
     """Videos that were really looked at; the others were taken over."""
     frames: int
+    media_s: float
+    """How long the computed videos last."""
     seconds: float
     errors: list[str]
     """Tracebacks of errors of ours."""
@@ -93,7 +95,8 @@ class StepWorker:
         tables = {name: self._table(name, schema, task, kept, results) for name, schema in self._step.outputs.items()}
         receipt = self._commit(task, kept, outcomes, failures, tables, notes)
         self._busy = False
-        return Done(receipt, len(todo), sum(r.frames_seen for r in results), time.monotonic() - started, errors)
+        media_s = sum(video["duration_us"] or 0 for video in todo) / 1e6
+        return Done(receipt, len(todo), sum(r.frames_seen for r in results), media_s, time.monotonic() - started, errors)
 
     def close(self) -> None:
         """Ends the sandbox when something is running in it; else the next step has it."""

@@ -19,6 +19,10 @@ class WorkspaceError(FauScanError):
     """A folder is not a workspace, or a step was asked for before the one it needs."""
 
 
+class BusyError(WorkspaceError):
+    """Another process is at work in the workspace; trying again later helps."""
+
+
 class CheckpointError(FauScanError):
     """A weights file is missing, damaged, or made for something else."""
 

@@ -57,9 +57,13 @@ def sabotage(folder: Path) -> dict[str, str]:
 def different_clips(folder: Path, *names: str) -> None:
     """The same short clip under many names, each with a digest of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = SINGLE_FACE.path.read_bytes()
     for i, name in enumerate(names):
-        (folder / name).write_bytes(data + (16).to_bytes(4, "big") + b"free" + i.to_bytes(8, "big"))
+        write_clip(folder / name, i)
+
+
+def write_clip(path: Path, number: int) -> None:
+    """The short clip, made different by a number in a box that no player reads."""
+    path.write_bytes(SINGLE_FACE.path.read_bytes() + (16).to_bytes(4, "big") + b"free" + number.to_bytes(8, "big"))
 
 
 def fauscan_in(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
