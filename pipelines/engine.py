@@ -9,7 +9,7 @@ import os
 import pickle
 import queue
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,8 +47,8 @@ class Gpus:
 NO_GPUS = Gpus()
 
 
-def run(tasks: Sequence[Any], make_worker: MakeWorker, params: EngineParams, *, gpus: Gpus = NO_GPUS) -> Iterator[Any]:
-    """Results of all tasks, in the order in which they are finished.
+def run(tasks: Sequence[Any], make_worker: MakeWorker, params: EngineParams, *, gpus: Gpus = NO_GPUS) -> Generator[Any, None, None]:
+    """Results of all tasks, in the order in which they are finished. Closed early, it ends what is still running.
 
     Args:
         tasks: picklable; nothing is started when there are none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections import Counter
@@ -28,7 +29,6 @@ from stages.contract import as_frame, concat
 
 _FILES_PER_TASK = 32
 _SAVE_EVERY_S = 30.0
-_TASKS_PER_ROUND = 256
 
 
 def update_inventory(workspace: Workspace, only: Set[str] | None = None, bounds: Bounds = UNBOUNDED) -> pl.DataFrame:
@@ -76,16 +76,16 @@ def _read(workspace: Workspace, seen: Survey, wanted: pl.DataFrame, bounds: Boun
 
     with StepProgress("inventory", wanted.height, "files") as progress:
         try:
-            for begin in range(0, len(tasks), _TASKS_PER_ROUND):
-                if bounds.probe_s is not None and time.monotonic() - started > bounds.probe_s:
-                    break
-                for part in engine.run(tasks[begin : begin + _TASKS_PER_ROUND], make_worker, params):
+            with contextlib.closing(engine.run(tasks, make_worker, params)) as answers:
+                for part in answers:
                     parts.append(part.rows)
                     errors += part.errors
                     progress.advance(part.rows.num_rows, 0)
                     if time.monotonic() - saved > _SAVE_EVERY_S:
                         write_probes(workspace, _merged(seen, gather()))
                         saved = time.monotonic()
+                    if bounds.probe_s is not None and time.monotonic() - started > bounds.probe_s:
+                        break
         finally:
             found = gather()
             merged = _merged(seen, found)

@@ -86,20 +86,19 @@ def nightly(root: Path, job: NightlyJob) -> int:
 
 
 def _rounds(workspace: Workspace, job: NightlyJob, started: float) -> Iterator[Bounds]:
-    """Bounds of one round after the other, until nothing is pending or the budget is over."""
+    """Bounds of one round after the other, until nothing is pending or the budget is over; one round there always is."""
     if job.budget_s is None:
         yield Bounds(job.settle_s)
         return
+    left_s = max(job.budget_s, 0.0)
     while True:
-        left_s = job.budget_s - (time.monotonic() - started)
-        if left_s <= 0:
-            return
         round_s = min(_ROUND_S, left_s)
         a_minute_s = Rates(workspace).chain_s(60.0)
         # Half a round for reading, half for labelling; what one half leaves over, the next round has.
         yield Bounds(job.settle_s, round_s / 2, _FIRST_MINUTES if a_minute_s is None else round_s / 2 / a_minute_s)
         waiting = read_inventory(workspace.inventory).filter((pl.col("outcome") == Outcome.PENDING.value) & (pl.col("reason").is_null()))
-        if waiting.is_empty():
+        left_s = job.budget_s - (time.monotonic() - started)
+        if waiting.is_empty() or left_s <= 0:
             return
 
 

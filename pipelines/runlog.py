@@ -15,7 +15,7 @@ from pipelines.workspace import Workspace
 
 
 class StepLog:
-    """Collects the units of one step."""
+    """Collects the units of one step. `videos`, `frames` and `media_s` are those that were computed, not taken over."""
 
     def __init__(self) -> None:
         self.units: list[dict[str, object]] = []
@@ -23,7 +23,8 @@ class StepLog:
 
     def unit(self, done: Done) -> None:
         """One unit is committed."""
-        self.units.append({"unit": done.receipt.unit, "videos": done.computed, "frames": done.frames, "seconds": round(done.seconds, 3)})
+        facts = {"unit": done.receipt.unit, "videos": done.computed, "frames": done.frames}
+        self.units.append(facts | {"media_s": round(done.media_s, 3), "seconds": round(done.seconds, 3)})
         self.errors += done.errors
 
 

@@ -29,7 +29,7 @@ class Bounds:
     settle_s: float = 0.0
     """Files that changed this recently are left for later."""
     probe_s: float | None = None
-    """No more files are opened after so many seconds."""
+    """No more files are opened after so many seconds, but a few always are."""
     admit_minutes: float | None = None
     """New units are given to the steps up to so much video, but at least one."""
 

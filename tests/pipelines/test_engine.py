@@ -73,6 +73,16 @@ def test_a_task_that_takes_its_ray_worker_along_is_missed_once_the_others_are_do
     assert sorted(answers) == [(i, 2 * i) for i in (1, 2, 3, 4)]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["local", "ray"])
+def test_closed_early_it_leaves_the_engine_to_the_next_run(name: str) -> None:
+    answers = engine.run(list(range(50)), functools.partial(Double, 1), EngineParams(name=name, workers=1))  # type: ignore[arg-type]
+    first = next(answers)
+    answers.close()
+    assert first[1] == 2 * first[0] + 1
+    assert run([1, 2], name) == {1: 3, 2: 5}
+
+
 @pytest.mark.parametrize("name", ["local", "ray"])
 def test_nothing_to_do_starts_nothing(name: str) -> None:
     assert run([], name) == {}

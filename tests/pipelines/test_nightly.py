@@ -181,7 +181,7 @@ def test_times_are_read_as_people_write_them(text: str, value: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "six hours", "-1h", "6d", "h"])
 def test_what_is_no_time_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ParamsError, match="--budget is .*; give a time such as 6h"):
+    with pytest.raises(ParamsError, match=r"--budget is .*; give a time such as 6h"):
         seconds(text, "--budget")
 
 
