@@ -95,7 +95,8 @@ def _rounds(workspace: Workspace, job: NightlyJob, started: float) -> Iterator[B
         round_s = min(_ROUND_S, left_s)
         a_minute_s = Rates(workspace).chain_s(60.0)
         # Half a round for reading, half for labelling; what one half leaves over, the next round has.
-        yield Bounds(job.settle_s, round_s / 2, _FIRST_MINUTES if a_minute_s is None else round_s / 2 / a_minute_s)
+        minutes = min(_FIRST_MINUTES, round_s / 60) if a_minute_s is None else round_s / 2 / a_minute_s
+        yield Bounds(job.settle_s, round_s / 2, minutes)
         waiting = read_inventory(workspace.inventory).filter((pl.col("outcome") == Outcome.PENDING.value) & (pl.col("reason").is_null()))
         left_s = job.budget_s - (time.monotonic() - started)
         if waiting.is_empty() or left_s <= 0:
