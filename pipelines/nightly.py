@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psutil
 from rich.markup import escape
 
 from pipelines.initialise import commit_all
@@ -125,8 +125,11 @@ def _label(workspace: Workspace, bounds: Bounds, plan: Plan, descriptor: int) ->
         try:
             code = process.wait()
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGINT)
+            # The step is asked, not DVC, which then ends by itself and leaves its locks in order. SIGTERM: shells start what
+            # they put in the background with Ctrl-C switched off.
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.terminate()
             process.wait()
             raise
     if code:

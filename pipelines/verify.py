@@ -58,12 +58,18 @@ def verify(workspace: Workspace, seen: Checked | None = None) -> Iterator[Fault]
     seen.videos = inventory.height
     yield from _accounts(inventory)
     units, fingerprints, store = units_of(workspace), Fingerprints(workspace), workspace.store()
+    digests: dict[tuple[str, str], str] = {}
     for name in STEPS:
         receipts = []
         for unit in units:
             receipt = store.receipt(name, unit_key(unit.members, fingerprints.of(name)))
             yield from _unit(store, name, unit, receipt, seen)
-            receipts += [] if receipt is None else [receipt]
+            if receipt is None:
+                continue
+            receipts.append(receipt)
+            digests[name, unit.name] = receipt.content_digest()
+            if old := sorted(stage for stage, digest in receipt.inputs.items() if digests.get((stage, unit.name)) != digest):
+                yield Fault(f"{name}, unit {unit.name}", f"was made from another {' and '.join(old)}", "fauscan run, or dvc repro --force")
         yield from _manifest(workspace, name, receipts)
         if name == "label":
             yield from _labels(workspace, store, receipts)
@@ -97,7 +103,8 @@ def _accounts(inventory: pl.DataFrame) -> Iterator[Fault]:
     done = inventory["outcome"] == Outcome.DONE.value
     for row in inventory.filter(done & inventory["unit"].is_null()).to_dicts():
         yield Fault(row["uri"], "is a video without a unit", "fauscan inventory")
-    for row in inventory.filter(~done & inventory["reason"].is_null()).to_dicts():
+    pending = inventory["outcome"] == Outcome.PENDING.value  # waits for its turn, which needs no reason
+    for row in inventory.filter(~done & ~pending & inventory["reason"].is_null()).to_dicts():
         yield Fault(row["uri"], f"is {row['outcome']} without a reason", "fauscan inventory")
 
 

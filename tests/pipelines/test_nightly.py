@@ -187,7 +187,12 @@ def test_what_is_no_time_is_refused_by_name(text: str) -> None:
 
 def _stop_during(line_start: str, number: int, root: Path, kill: Callable[[int, int], None]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "pipelines.cli", "nightly", "-w", str(root), "--settle", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # Where the tests themselves run in a shell's background, Ctrl-C is switched off for all that they start.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith(line_start):
@@ -206,7 +211,7 @@ def test_stopped_it_keeps_what_is_finished_and_goes_on_the_next_night(tmp_path: 
     params = (root / "params.yaml").read_text(encoding="utf-8").replace("name: ray", "name: local")
     (root / "params.yaml").write_text(params, encoding="utf-8")
     process = _stop_during("faces", number, root, os.kill)
-    assert process.wait(timeout=60) == code
+    assert process.wait(timeout=120) == code
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
     done = fauscan("nightly", "-w", root, "--settle", "0", "--tag")
