@@ -25,3 +25,7 @@ class CheckpointError(FauScanError):
 
 class TruthError(FauScanError):
     """Metadata with the truth of an archive is missing or wrong."""
+
+
+class DeviceError(FauScanError):
+    """A device can't do what was asked of it: its memory is too small."""
