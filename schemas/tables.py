@@ -186,3 +186,9 @@ PROVENANCE = _schema(
     ("code_version", pa.string()),
     ("device_class", pa.string()),
 )  # fmt: skip
+
+TABLES: dict[str, pa.Schema] = {
+    table_name(schema): schema
+    for schema in (LISTING, INVENTORY, FRAMES, FACES, FAU, AUDIO, SCORES, LABELS, SEGMENTS, FAILURES, MANIFEST, PROVENANCE)
+}
+"""Every table that is ever written to a file, by its name."""
