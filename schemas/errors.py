@@ -19,6 +19,10 @@ class WorkspaceError(FauScanError):
     """A folder is not a workspace, or a step was asked for before the one it needs."""
 
 
+class SchemaError(WorkspaceError):
+    """A table's file holds another table, or a version of it that can't be read."""
+
+
 class CheckpointError(FauScanError):
     """A weights file is missing, damaged, or made for something else."""
 
