@@ -129,6 +129,24 @@ def status(workspace: WorkspaceOption = Path()) -> None:
     print_status(_open(workspace, None))
 
 
+@app.command(rich_help_panel="Look at results")
+def diff(
+    a: Annotated[str, typer.Argument(metavar="[A]", help="A folder with labels (a workspace, say), or a commit, branch or tag.")] = "HEAD",
+    b: Annotated[str, typer.Argument(metavar="[B]", help="The same; '.' is the workspace as it is now.")] = ".",
+    workspace: WorkspaceOption = Path(),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Changed frames as FILE.parquet; or a folder for frames.parquet and segments.parquet.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Counts as JSON on stdout, of every video.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit code 1 when a frame or a segment changed.")] = False,
+) -> None:
+    """Says which frames and segments changed between two versions of the labels, and what made the difference."""
+    from pipelines.diff import run_diff
+
+    if run_diff(a, b, workspace, out, as_json) and exit_code:
+        raise typer.Exit(1)
+
+
 failures = typer.Typer(help="What went wrong with which file, and another try.", no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(failures, name="failures", rich_help_panel="Look after a workspace")
 ReasonOption = Annotated[list[str] | None, typer.Option("--reason", help="Only this reason; again for more.")]

@@ -14,6 +14,7 @@ from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.reasons import Outcome
+from schemas.tables import MANIFEST
 from stages.contract import as_frame
 
 
@@ -65,7 +66,7 @@ def _said(workspace: Workspace, step: str) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
     try:
-        rows = read_frame(path, f"fauscan {step}")
+        rows = read_frame(path, f"fauscan {step}", MANIFEST)
     except WorkspaceError:
         return {}  # the step writes it again
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)

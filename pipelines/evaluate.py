@@ -22,6 +22,7 @@ from pipelines.whole import label_all, open_for_run
 from pipelines.workspace import Workspace
 from schemas import params as params_module
 from schemas.errors import ParamsError, TruthError
+from schemas.tables import SEGMENTS
 from schemas.truth import METADATA_NAME, TruthRow, read_truth
 from stages import evaluate as stage
 from stages import figures_table
@@ -125,7 +126,7 @@ def _result(job: EvaluateJob, folder: Path, rows: list[TruthRow], opened: Worksp
     console.print(f"{used.weights().name} on {folder.name}: {len(rows)} clips of split {job.split}", highlight=False)
     label_all(used, frozenset(row.file for row in rows))
     labels, inventory = read_labels(used), read_inventory(used.inventory)
-    segments = read_frame(used.data / "segments.parquet", "fauscan label")
+    segments = read_frame(used.data / "segments.parquet", "fauscan label", SEGMENTS)
     try:
         figures = stage.run(rows, inventory, labels, segments, job.frame_rule, job.resamples)
     except TruthError as error:

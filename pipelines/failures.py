@@ -17,6 +17,7 @@ from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.reasons import HELP, Outcome, Reason
+from schemas.tables import FAILURES
 
 _ROWS = 40
 
@@ -27,7 +28,7 @@ def read_failures(workspace: Workspace, reasons: Collection[Reason] = (), outcom
     Raises:
         WorkspaceError: there is no such table yet, or it is damaged.
     """
-    rows = read_frame(workspace.data / "failures.parquet", "fauscan run")
+    rows = read_frame(workspace.data / "failures.parquet", "fauscan run", FAILURES)
     if reasons:
         rows = rows.filter(pl.col("reason").is_in([reason.value for reason in reasons]))
     return rows if outcome is None else rows.filter(pl.col("outcome") == outcome.value)

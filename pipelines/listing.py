@@ -138,4 +138,4 @@ def _admit(workspace: Workspace, rows: pl.DataFrame, minutes: float) -> pl.DataF
 
 def read_inventory(path: Path) -> pl.DataFrame:
     """Rows of INVENTORY."""
-    return read_frame(path, "fauscan inventory")
+    return read_frame(path, "fauscan inventory", INVENTORY)

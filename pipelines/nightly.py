@@ -33,6 +33,7 @@ from pipelines.view import write_report
 from pipelines.workspace import Workspace
 from schemas.errors import ParamsError, WorkspaceError
 from schemas.reasons import Outcome
+from schemas.tables import FAILURES
 
 TOO_MANY_FAILURES = 3
 """Exit code when more of the night's files failed than `max_failed` allows."""
@@ -154,7 +155,7 @@ class _Snapshot:
         if workspace.inventory.is_file():
             files = read_inventory(workspace.inventory).select(files.columns)
         if (workspace.data / "failures.parquet").is_file():
-            rows = read_frame(workspace.data / "failures.parquet", "fauscan label")
+            rows = read_frame(workspace.data / "failures.parquet", "fauscan label", FAILURES)
             failures = rows.filter(pl.col("outcome") == Outcome.FAILED.value).select(failures.columns)
         if (path := workspace.root / "reports" / "metrics.json").is_file():
             with contextlib.suppress(ValueError):

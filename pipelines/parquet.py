@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import WorkspaceError
+from schemas.migrations import identity, migrate
+from schemas.tables import TABLES, table_version
+from stages.contract import as_frame
 
 
 def to_bytes(table: pa.Table) -> bytes:
@@ -62,16 +66,72 @@ def replace_file(path: Path, data: bytes, temporary: Path) -> None:
     temporary.replace(path)
 
 
-def read_frame(path: Path, made_by: str) -> pl.DataFrame:
-    """One of the workspace's tables.
+def read_frame(path: Path, made_by: str, schema: pa.Schema | None = None) -> pl.DataFrame:
+    """One of the workspace's tables, as today's version of it.
+
+    Args:
+        path: its file.
+        made_by: the command that writes it again.
+        schema: what must be in it. None: whatever it says that it is.
 
     Raises:
-        WorkspaceError: missing or damaged; `made_by` is the command that writes it again.
+        WorkspaceError: missing or damaged.
+        SchemaError: another table, or a version that can't be read.
     """
     try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise WorkspaceError(f"{path}: missing or damaged ({type(error).__name__}); delete it and run `{made_by}`") from None
+        # Not `pq.read_table`: that one makes a column of every folder of the path that is called `a=b`.
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, made_by, error) from None
+    schema = schema or TABLES.get(identity(table.schema)[0] or "")
+    return as_frame(table if schema is None else migrate(table, schema, str(path)))
+
+
+def scan_frames(paths: Sequence[Path], made_by: str, schema: pa.Schema) -> pl.LazyFrame:
+    """The rows of many files of one table, read when they are wanted; those of an older version at once.
+
+    Raises:
+        WorkspaceError: a file is missing or damaged.
+        SchemaError: another table, or a version that can't be read.
+    """
+    today, frames = [], []
+    for path in paths:
+        try:
+            found = pq.read_schema(path)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(path, made_by, error) from None
+        if found.equals(schema, check_metadata=True):
+            today.append(path)
+        else:
+            frames.append(read_frame(path, made_by, schema).lazy())
+    if today or not frames:
+        frames.append(pl.scan_parquet(today, glob=False, hive_partitioning=False) if today else as_frame(schema.empty_table()).lazy())
+    return pl.concat(frames)
+
+
+def from_bytes(data: bytes, source: str, columns: list[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:
+    """A table of the store from the bytes of its file, as today's version of it.
+
+    Args:
+        data: the file.
+        source: its name, for the message.
+        columns: None: all of them.
+        schema: what must be in it. None: whatever it says that it is, and what says nothing is handed on as it is.
+
+    Raises:
+        SchemaError: another table, or a version that can't be read.
+    """
+    name, version = identity(pq.read_schema(io.BytesIO(data)))
+    wanted = schema or TABLES.get(name or "")
+    if wanted is None or (schema is None and version == table_version(wanted)):
+        return pq.read_table(io.BytesIO(data), columns=columns)
+    whole = migrate(pq.read_table(io.BytesIO(data)), wanted, source)  # of all columns: a step may need those that nobody asked for
+    return whole if columns is None else whole.select(columns)
+
+
+def _damaged(path: Path, made_by: str, error: Exception) -> WorkspaceError:
+    return WorkspaceError(f"{path}: missing or damaged ({type(error).__name__}); delete it and run `{made_by}`")
 
 
 def sha256(data: bytes) -> str:

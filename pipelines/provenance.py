@@ -10,6 +10,7 @@ from fauforensics.checkpoint_info import CheckpointInfo
 from schemas.fingerprint import digest
 from schemas.params import PipelineParams
 from schemas.tables import LABELS, table_version
+from stages.label import thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class Provenance:
     schema_version: int
     code_version: str
     device_class: str
+    fake_above: float | None = None
+    """Null in receipts of FauScan 0.1.0."""
+    real_below: float | None = None
 
     @classmethod
     def of(cls, params: PipelineParams, info: CheckpointInfo, device_class: str, fingerprint: str) -> Provenance:
@@ -39,15 +43,18 @@ class Provenance:
             "code_version": code_version(),
             "device_class": device_class,
         }
-        return cls(provenance_id=digest(facts)[:16], **facts)  # type: ignore[arg-type]
+        fake_above, real_below = thresholds(params.label, info.calibration)
+        # The thresholds are no part of the id: parameters and weights decide them, and older receipts do not know them.
+        return cls(provenance_id=digest(facts)[:16], fake_above=fake_above, real_below=real_below, **facts)  # type: ignore[arg-type]
 
     def as_notes(self) -> dict[str, str]:
         """For a receipt."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        return {name: str(value) for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_notes(cls, notes: Mapping[str, str]) -> Provenance:
-        return cls(**{**notes, "schema_version": int(notes["schema_version"])})  # type: ignore[arg-type]
+        numbers = {name: float(notes[name]) for name in ("fake_above", "real_below") if name in notes}
+        return cls(**{**notes, "schema_version": int(notes["schema_version"]), **numbers})  # type: ignore[arg-type]
 
 
 def code_version() -> str:

@@ -32,8 +32,10 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
         wanted.add(path.name)
         write_if_changed(published_labels(store, receipt, present), path)
         segments.append(_only(store.read("label", receipt.unit_key, "segments"), present))
-        if receipt.notes:  # a unit whose every video failed was made by nothing
-            facts = Provenance.from_notes(receipt.notes)
+        if not receipt.notes:  # a unit whose every video failed was made by nothing
+            continue
+        facts = Provenance.from_notes(receipt.notes)
+        if facts.fake_above is not None or facts.provenance_id not in provenance:  # the one that knows more
             provenance[facts.provenance_id] = facts
     for stale in workspace.labels.glob("*.parquet"):
         if stale.name not in wanted:
@@ -76,7 +78,7 @@ def read_labels(workspace: Workspace) -> pl.DataFrame:
     files = sorted(workspace.labels.glob("*.parquet"))
     if not files:
         return as_frame(LABELS.empty_table())
-    return pl.concat([read_frame(file, "fauscan label") for file in files])
+    return pl.concat([read_frame(file, "fauscan label", LABELS) for file in files])
 
 
 def _only(table: pa.Table, content_ids: pa.Array) -> pa.Table:

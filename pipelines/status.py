@@ -19,6 +19,7 @@ from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.reasons import TRANSIENT, Outcome
+from schemas.tables import MANIFEST
 
 
 def print_status(workspace: Workspace) -> None:
@@ -72,7 +73,7 @@ def _steps(workspace: Workspace) -> Table:
 def _manifest(path: Path, step: str) -> pl.DataFrame:
     if not path.is_file():
         return pl.DataFrame(schema={"unit_key": pl.String, "outcome": pl.String})
-    return read_frame(path, f"fauscan {step}").select("unit_key", "outcome")
+    return read_frame(path, f"fauscan {step}", MANIFEST).select("unit_key", "outcome")
 
 
 def _tries(workspace: Workspace) -> None:

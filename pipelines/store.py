@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import time
@@ -16,10 +15,9 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from pipelines.parquet import replace_file, sha256, to_bytes
+from pipelines.parquet import from_bytes, replace_file, sha256, to_bytes
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import digest
 from schemas.reasons import TRANSIENT, Failure, Outcome, Reason
@@ -130,7 +128,7 @@ class Store:
         """
         path = self.table_path(stage, unit_key, table)
         try:
-            return pq.read_table(io.BytesIO(self._fs.cat_file(path)), columns=columns)
+            return from_bytes(self._fs.cat_file(path), path, columns)
         except (pa.ArrowException, OSError, NotImplementedError) as error:
             raise WorkspaceError(f"{path}: damaged, although it has a receipt ({error}); delete its folder and run again") from None
 
@@ -203,7 +201,7 @@ class Store:
     def read_ledger(self, name: str, schema: pa.Schema) -> pa.Table:
         """One of the store's own small tables; empty when it was never written."""
         try:
-            return pq.read_table(io.BytesIO(self._fs.cat_file(f"{self._root}/{name}.parquet"))).cast(schema)
+            return from_bytes(self._fs.cat_file(f"{self._root}/{name}.parquet"), f"{self._root}/{name}.parquet", schema=schema)
         except FileNotFoundError:
             return schema.empty_table()
         except (pa.ArrowException, OSError) as error:

@@ -16,7 +16,10 @@ from stages import versions
 from stages.contract import as_frame
 
 _CACHE = "probes"
-PROBES = pa.schema([pa.field("stamp", pa.string()), pa.field("made_by", pa.string()), pa.field("attempt", pa.int16()), *INVENTORY])
+PROBES = pa.schema(
+    [pa.field("stamp", pa.string()), pa.field("made_by", pa.string()), pa.field("attempt", pa.int16()), *INVENTORY],
+    {"fauscan.table": "probes", "fauscan.version": "1"},
+)
 """What reading each file gave, with the stamp that it had then. Lives in the store."""
 
 _TRY_AGAIN = [reason.value for reason in TRANSIENT]

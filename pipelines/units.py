@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from schemas.fingerprint import digest
 from schemas.params import UnitParams
+from schemas.tables import UNITS
 
-LEDGER = pa.schema([("content_id", pa.string()), ("unit", pa.string())])
+LEDGER = UNITS
 """Every video that was ever assigned, with its unit. Rows are only added: a unit stays what it was."""
 
 

@@ -20,6 +20,7 @@ from pipelines.workspace import Workspace
 from schemas.errors import FauScanError, WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.reasons import Outcome
+from schemas.tables import MANIFEST
 
 _SHOWN = 50
 
@@ -133,7 +134,7 @@ def _manifest(workspace: Workspace, step: str, receipts: list[Receipt]) -> Itera
     """The manifest says what the receipts say."""
     path = workspace.manifest(step)
     try:
-        rows = read_frame(path, f"fauscan {step}")
+        rows = read_frame(path, f"fauscan {step}", MANIFEST)
     except WorkspaceError:
         yield Fault(str(path), "missing or damaged", f"fauscan {step}")
         return

@@ -14,6 +14,7 @@ from pipelines.publish import read_labels
 from pipelines.step import receipts_of
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
+from schemas.tables import FAILURES, PROVENANCE, SEGMENTS
 from stages import report, terminal
 from stages.contract import as_frame
 from stages.view.evaluation import EvaluationEntry, evaluation_entry
@@ -31,7 +32,7 @@ def write_report(workspace: Workspace) -> None:
         WorkspaceError: there are no labels yet, or the figures of an evaluation are damaged.
     """
     inventory, labels, segments, failures = _tables(workspace)
-    provenance = read_frame(workspace.data / "provenance.parquet", "fauscan label")
+    provenance = read_frame(workspace.data / "provenance.parquet", "fauscan label", PROVENANCE)
     page = report.render(
         inventory,
         labels,
@@ -99,8 +100,8 @@ def _tables(workspace: Workspace) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFr
     return (
         read_inventory(workspace.inventory),
         read_labels(workspace),
-        read_frame(workspace.data / "segments.parquet", "fauscan label"),
-        read_frame(workspace.data / "failures.parquet", "fauscan label"),
+        read_frame(workspace.data / "segments.parquet", "fauscan label", SEGMENTS),
+        read_frame(workspace.data / "failures.parquet", "fauscan label", FAILURES),
     )
 
 

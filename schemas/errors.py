@@ -23,9 +23,17 @@ class BusyError(WorkspaceError):
     """Another process is at work in the workspace; trying again later helps."""
 
 
+class SchemaError(WorkspaceError):
+    """A table's file holds another table, or a version of it that can't be read."""
+
+
 class CheckpointError(FauScanError):
     """A weights file is missing, damaged, or made for something else."""
 
 
 class TruthError(FauScanError):
     """Metadata with the truth of an archive is missing or wrong."""
+
+
+class DeviceError(FauScanError):
+    """A device can't do what was asked of it: its memory is too small."""

@@ -175,7 +175,7 @@ MANIFEST = _schema(
 )  # fmt: skip
 
 PROVENANCE = _schema(
-    "provenance", 1,
+    "provenance", 2,
     ("provenance_id", pa.string()),
     ("preset", pa.string()),
     ("weights_sha256", pa.string()),
@@ -185,4 +185,53 @@ PROVENANCE = _schema(
     ("schema_version", pa.int32()),
     ("code_version", pa.string()),
     ("device_class", pa.string()),
+    ("fake_above", pa.float64()),  # the thresholds in force, the parameters' or the checkpoint's; null: made before version 2
+    ("real_below", pa.float64()),
 )  # fmt: skip
+
+UNITS = _schema(
+    "units", 1,
+    ("content_id", _ID),
+    ("unit", pa.string()),
+)  # fmt: skip
+
+DIFF = _schema(
+    "diff", 1,
+    ("content_id", _ID),
+    ("uri", pa.string()),
+    ("track", pa.int16()),
+    ("frame_index", pa.int32()),
+    ("pts_us", pa.int64()),
+    ("change", pa.string()),  # added, removed, label, reason
+    ("label_a", pa.string()),
+    ("label_b", pa.string()),
+    ("reason_a", pa.string()),
+    ("reason_b", pa.string()),
+    ("p_total_a", pa.float16()),
+    ("p_total_b", pa.float16()),
+    ("p_visual_a", pa.float16()),  # what the label rests on where there is no p_total
+    ("p_visual_b", pa.float16()),
+)  # fmt: skip
+
+SEGMENT_DIFF = _schema(
+    "segment_diff", 1,
+    ("content_id", _ID),
+    ("uri", pa.string()),
+    ("track", pa.int16()),
+    ("modality", pa.string()),
+    ("change", pa.string()),  # added, removed, moved
+    ("start_s_a", pa.float64()),
+    ("end_s_a", pa.float64()),
+    ("start_s_b", pa.float64()),
+    ("end_s_b", pa.float64()),
+    ("score_a", pa.float32()),
+    ("score_b", pa.float32()),
+)  # fmt: skip
+
+TABLES: dict[str, pa.Schema] = {
+    table_name(schema): schema
+    for schema in (
+        LISTING, INVENTORY, FRAMES, FACES, FAU, AUDIO, SCORES, LABELS, SEGMENTS, FAILURES, MANIFEST, PROVENANCE, UNITS, DIFF, SEGMENT_DIFF,
+    )
+}  # fmt: skip
+"""Every table that is ever written to a file, by its name."""

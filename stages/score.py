@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ import torch
 from torch import Tensor
 
 from fauforensics import load_checkpoint
-from schemas.errors import ParamsError
+from schemas.errors import DeviceError, ParamsError
 from schemas.params import ScoreParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FAU, SCORES
 from schemas.timebase import WINDOW_TICKS
 from stages import versions
+from stages.batches import Batches
 from stages.contract import StageResult, as_frame, table_from_columns
 from stages.network_input import SoundInput, by_track, sound_input
 from stages.tokens import tokens_of
@@ -58,6 +60,7 @@ class Score:
         net, self.info = load_checkpoint(weights, params.preset, fau_backend)
         self._net = net.to(self.device)
         self._tokens = tokens_of(self._net, self.device)
+        self._batches = Batches(params.batch_windows)
         half = params.precision == "bfloat16" or (params.precision == "auto" and self.device == "cuda")
         self._precision: Any = torch.autocast(self.device, torch.bfloat16) if half else nullcontext()
 
@@ -65,8 +68,21 @@ class Score:
         """faces: FACES (content_id, track, tick, crop are read), fau: FAU, audio: AUDIO, of the same videos.
 
         Windows of all tracks and videos share the forward passes. A row with a null track is a window of sound alone;
-        the rows of tracks hold the total and the visual answer.
+        the rows of tracks hold the total and the visual answer. Where the device's memory is too small for `batch_windows`,
+        this worker goes on with less.
+
+        Raises:
+            DeviceError: not even one window, or one face track, fits.
         """
+        try:
+            return self._score(faces, fau, audio)
+        except torch.OutOfMemoryError:
+            raise DeviceError(
+                f"score: the free memory of device {self.device!r} is too small for a single face track or window; end what else runs "
+                "on it, give each worker more of it (engine.gpus_per_worker: 1), or set score.device: cpu"
+            ) from None
+
+    def _score(self, faces: pa.Table, fau: pa.Table, audio: pa.Table) -> StageResult:
         result = StageResult(SCORES.empty_table())
         seen, units, sounds = as_frame(faces.select(["content_id", "track", "tick", "crop"])), as_frame(fau), as_frame(audio)
         joined = seen.join(units, on=["content_id", "track", "tick"], how="left", maintain_order="left")
@@ -80,8 +96,7 @@ class Score:
                 result.frames_seen += own.height
             for kind in ((True, True), (True, False), (False, True)):
                 alike = [w for w in windows if ((w.video is not None), (w.audio is not None)) == kind]
-                for start in range(0, len(alike), self._params.batch_windows):
-                    self._judge(alike[start : start + self._params.batch_windows])
+                self._batches.over(len(alike), functools.partial(self._judge, alike))
         result.rows = _to_table(windows)
         return result
 
@@ -120,7 +135,8 @@ class Score:
             return Reason.SILENT_AUDIO.value
         return None
 
-    def _judge(self, windows: list[_Window]) -> None:
+    def _judge(self, alike: list[_Window], part: slice) -> None:
+        windows = alike[part]
         video = torch.stack([w.video for w in windows if w.video is not None]) if windows[0].video is not None else None
         audio = torch.stack([w.audio for w in windows if w.audio is not None]) if windows[0].audio is not None else None
         for head, answer in self._net.judge(video, audio).items():

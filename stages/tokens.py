@@ -13,12 +13,13 @@ from fauforensics import FauForensics, ReferenceFauForensics
 from fauforensics.frontend import normalise
 from fauforensics.reference import IMAGENET_MEAN, IMAGENET_STD, PICTURE_PX
 from schemas.timebase import HOPS_PER_TICK, WINDOW_TICKS
+from stages.batches import Batches
 from stages.network_input import SoundInput, TrackInput, crops_to_unit, track_input
 
 WindowTokens = Callable[[int], Tensor]
 """From the first tick of a window to its tokens (25, dim)."""
 
-_CHUNK_TICKS = 512  # crops that are on the device at once
+_CHUNK_TICKS = 512  # crops that are on the device at once; fewer where they do not fit
 _REFERENCE_PART = 140 / 160  # research note, 3.2: the middle 140 of 160 pixels, resized to 112
 
 
@@ -27,14 +28,14 @@ class LiteTokens:
 
     def __init__(self, net: FauForensics, device: str) -> None:
         self._net, self._device = net, device
+        self._batches = Batches(_CHUNK_TICKS)
 
     def of_track(self, rows: pl.DataFrame, number: int) -> tuple[TrackInput, WindowTokens]:
         """rows: one track of FACES joined with FAU."""
         track, net = track_input(rows, number, self._net.config.crop_px), self._net
-        chunks = [
-            net.video_encoder.per_tick(crops_to_unit(torch.from_numpy(track.crops[i : i + _CHUNK_TICKS]).to(self._device)))
-            for i in range(0, len(track.crops), _CHUNK_TICKS)
-        ]
+        chunks = self._batches.over(
+            len(track.crops), lambda part: net.video_encoder.per_tick(crops_to_unit(torch.from_numpy(track.crops[part]).to(self._device)))
+        )
         aus = torch.from_numpy(track.aus)[None].to(self._device)
         tokens = (net.video_encoder.over_time(torch.cat(chunks)[None]) + net.fau_encoder(aus))[0]  # (T, dim)
         return track, lambda start: tokens[start : start + WINDOW_TICKS]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import torch
 from fauforensics import build, save_checkpoint
 from fauforensics.checkpoint_info import Calibration
 from schemas.au import AU_NAMES
+from schemas.errors import DeviceError
 from schemas.params import ScoreParams
 from schemas.tables import AUDIO, FACES, FAU
 from stages.contract import as_frame, table_from_columns
@@ -123,6 +125,46 @@ def test_a_video_without_faces_keeps_its_sound(weights: Path) -> None:
     rows = score(weights, FACES.empty_table(), FAU.empty_table(), audio("a", 60))
     assert rows
     assert all(r["logit_audio"] is not None for r in rows)
+
+
+def short_of_memory(stage: Score, windows: int, ticks: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Makes the networks raise, as CUDA does, on more than so many windows or ticks at once; says how large each pass was."""
+    asked = []
+
+    def limited(function: Callable[..., object], limit: int) -> Callable[..., object]:
+        def call(*tensors: torch.Tensor | None) -> object:
+            size = max(len(t) for t in tensors if t is not None)
+            asked.append(size)
+            if size > limit:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return function(*tensors)
+
+        return call
+
+    monkeypatch.setattr(stage._net, "judge", limited(stage._net.judge, windows))
+    monkeypatch.setattr(stage._net.video_encoder, "per_tick", limited(stage._net.video_encoder.per_tick, ticks))
+    return asked
+
+
+def test_a_device_that_is_too_small_gives_the_same_scores_in_smaller_batches(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = (*faces("a", list(range(70))), audio("a", 70))
+    stage = Score(ScoreParams(device="cpu"), weights, "mesh")
+    asked = short_of_memory(stage, 3, 20, monkeypatch)
+    small = as_frame(stage(*inputs).rows).to_dicts()
+    assert asked[:3] == [70, 35, 17]
+    asked.clear()
+    stage(*inputs)
+    assert max(asked) == 17  # it does not try the large ones again
+    for ours, theirs in zip(small, score(weights, *inputs), strict=True):
+        for name, value in theirs.items():
+            assert ours[name] == (value if value is None or isinstance(value, str) else pytest.approx(value, rel=1e-3, abs=1e-4)), name
+
+
+def test_where_not_one_window_fits_the_line_says_what_to_do(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Score(ScoreParams(device="cpu"), weights, "mesh")
+    short_of_memory(stage, 0, 100, monkeypatch)
+    with pytest.raises(DeviceError, match=r"too small for a single face track or window; .* or set score\.device: cpu"):
+        stage(*faces("a", list(range(30))), audio("a", 30))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

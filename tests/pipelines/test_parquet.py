@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.parquet import from_bytes, read_frame, to_bytes
+from pipelines.store import Store
+from schemas.errors import SchemaError, WorkspaceError
+from schemas.tables import LABELS, PROVENANCE, SEGMENTS, TABLES, UNITS
+from tests.fixtures.make_schema_fixtures import FOLDER, rows
+
+
+def older(name: str, version: int) -> Path:
+    return FOLDER / f"v{version}" / f"{name}.parquet"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.parquet")), ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_the_readers_take_every_version_that_ever_was(path: Path, tmp_path: Path) -> None:
+    today = TABLES[path.stem]
+    frame = read_frame(path, "fauscan run", today)
+    assert frame.columns == today.names
+    shutil.copy(path, tmp_path)
+    ledger = Store(str(tmp_path)).read_ledger(path.stem, today)
+    assert ledger.schema.equals(today, check_metadata=True)
+    assert pl.DataFrame(ledger).equals(frame)
+    if path.parent.name != "v0":
+        assert from_bytes(path.read_bytes(), "here").equals(ledger)
+        assert from_bytes(path.read_bytes(), "here", today.names[-1:]).column_names == today.names[-1:]
+
+
+def test_a_table_of_the_store_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = Path(Store(str(tmp_path)).table_path("label", "ab" * 16, "provenance"))
+    path.parent.mkdir(parents=True)
+    shutil.copy(older("provenance", 1), path)
+    read = Store(str(tmp_path)).read("label", "ab" * 16, "provenance", ["fake_above", "preset"])
+    assert read.column_names == ["fake_above", "preset"]
+    assert read["fake_above"].null_count == read.num_rows
+
+
+def test_another_tables_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "segments.parquet"
+    path.write_bytes(to_bytes(rows(LABELS)))
+    with pytest.raises(SchemaError, match=r"segments\.parquet: holds the table 'labels', where 'segments' is wanted"):
+        read_frame(path, "fauscan label", SEGMENTS)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: read_frame(path, "fauscan label", PROVENANCE),
+        lambda path: from_bytes(path.read_bytes(), str(path)),
+        lambda path: Store(str(path.parent)).read_ledger("provenance", PROVENANCE),
+    ],
+    ids=["workspace", "store", "ledger"],
+)
+def test_a_file_of_a_newer_fauscan_is_refused(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    newer = PROVENANCE.with_metadata({"fauscan.table": "provenance", "fauscan.version": "9"})
+    path = tmp_path / "provenance.parquet"
+    path.write_bytes(to_bytes(pa.table(rows(PROVENANCE).columns, schema=newer)))
+    with pytest.raises(SchemaError, match=r"provenance\.parquet: is version 9 of the table 'provenance', this FauScan reads up to 2"):
+        read(path)
+
+
+def test_a_damaged_file_names_the_command_that_writes_it_again(tmp_path: Path) -> None:
+    path = tmp_path / "labels.parquet"
+    path.write_bytes(b"PAR1")
+    for wanted in (path, tmp_path / "none.parquet"):
+        with pytest.raises(WorkspaceError, match=r"missing or damaged .*; delete it and run `fauscan label`"):
+            read_frame(wanted, "fauscan label", LABELS)
+
+
+def test_a_folder_called_like_a_partition_adds_no_column(tmp_path: Path) -> None:
+    path = tmp_path / "split=test" / "units.parquet"
+    path.parent.mkdir()
+    pq.write_table(rows(UNITS), path)
+    assert read_frame(path, "fauscan inventory").columns == UNITS.names
