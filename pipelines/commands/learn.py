@@ -1,0 +1,105 @@
+"""Commands that train and measure: forge, train, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipelines.commands.options import EngineOption
+from schemas.errors import FauScanError
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Train and measure")
+def forge(
+    source: Annotated[str | None, typer.Argument(metavar="SRC", help="Folder or fsspec URL with real videos.")] = None,
+    target: Annotated[Path | None, typer.Argument(metavar="DST", help="New folder for the forgeries, or one to go on with.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, recipe and videos give the same bytes.")] = 1,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="What to make, YAML; see --show-recipe.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes at once; 0 takes the number of CPUs.")] = 0,
+    show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the default recipe, with comments, and stop.")] = False,
+) -> None:
+    """Makes labelled forgeries of real videos, as real files, to train and to measure with."""
+    if show_recipe:
+        from pipelines.forge_recipe import default_recipe_text
+
+        typer.echo(default_recipe_text(), nl=False)
+        return
+    if source is None or target is None:
+        raise FauScanError("forge needs two folders: fauscan forge SRC DST")
+    from pipelines.forge import forge_archive
+    from schemas.recipe import read_recipe
+
+    forge_archive(source, target, read_recipe(recipe), seed, workers)
+
+
+@app.command(rich_help_panel="Train and measure")
+def train(
+    data: Annotated[Path, typer.Option("--data", help="Folder with videos and metadata.json, as `fauscan forge` or LAV-DF has it.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The checkpoint. Default: DATA-model/PRESET.safetensors.")] = None,
+    preset: Annotated[
+        Literal["lite", "reference"], typer.Option("--preset", help="lite: small, for CPUs; reference: as published.")
+    ] = "lite",
+    minutes: Annotated[float | None, typer.Option("--minutes", min=0.1, help="As many steps as fit; timed once, then fixed.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, draws and variations.")] = 1,
+    params: Annotated[Path | None, typer.Option("--params", help="YAML with training parameters (docs/training.md).")] = None,
+    workspace: Annotated[
+        Path | None, typer.Option("--workspace", "-w", help="Where faces and sound of DATA are kept. Default: DATA-labels.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes (GPUs) that train together, by Ray Train.")] = 1,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")] = "auto",
+    engine: EngineOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; without it an interrupted run goes on.")] = False,
+    init_from: Annotated[Path | None, typer.Option("--init-from", help="One of our checkpoints to start from.")] = None,
+    init_csn: Annotated[Path | None, typer.Option("--init-csn", help="Public CSN-R101 weights (Kinetics-400), for reference.")] = None,
+    init_whisper: Annotated[Path | None, typer.Option("--init-whisper", help="Public Whisper base weights, for reference.")] = None,
+    init_fau: Annotated[Path | None, typer.Option("--init-fau", help="Public ME-GraphAU or OpenGraphAU weights, for reference.")] = None,
+) -> None:
+    """Trains a detector on labelled clips, with early stopping on held-out speakers. An interrupted run goes on where it was."""
+    from pipelines.train.starts import Starts
+    from pipelines.train.train import train as run_training
+
+    run_training(
+        data,
+        out or data.with_name(f"{data.name}-model") / f"{preset}.safetensors",
+        preset=preset,
+        minutes=minutes,
+        seed=seed,
+        params_file=params,
+        workspace=workspace,
+        workers=workers,
+        device=device,
+        engine_name=engine,
+        fresh=fresh,
+        starts=Starts(init_from, init_csn, init_whisper, init_fau),
+    )
+
+
+@app.command(rich_help_panel="Train and measure")
+def evaluate(
+    data: Annotated[list[Path], typer.Option("--data", help="Folder with videos and metadata.json; give it again for more.")],
+    weights: Annotated[
+        list[Path] | None, typer.Option("--weights", help="Checkpoint to measure; again for more. Default: params.yaml's.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="test, dev, train or all: which clips of the metadata.")] = "test",
+    workspace: Annotated[
+        Path | None, typer.Option("--workspace", "-w", help="Folder for the labels. Default: DATA-labels, beside DATA.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="All figures in one file, besides those in each workspace.")] = None,
+    train_minutes: Annotated[
+        float | None, typer.Option("--train-minutes", min=0.1, help="Train on each DATA first, so long; then measure each on all.")
+    ] = None,
+    frame_rule: Annotated[
+        Literal["exact", "upstream"],
+        typer.Option("--frame-rule", help="Which frames of a span are fake: by time, or int(25 t) as LAV-DF has it."),
+    ] = "exact",
+    engine: EngineOption = None,
+) -> None:
+    """Labels clips whose truth is known and says how good the labels are, for each kind of forgery. Several: a cross table."""
+    from pipelines.evaluate import EvaluateJob
+    from pipelines.evaluate import evaluate as run_evaluation
+
+    run_evaluation(EvaluateJob(data, weights or (), split, workspace, frame_rule, train_minutes, engine, json_file))
