@@ -51,7 +51,7 @@ HELP: dict[Reason, str] = {
     Reason.OPEN_FAILED: "The name says video, but the container cannot be opened: damaged header, missing index, truncated upload.",
     Reason.NO_FRAMES: "The container opens but not one frame decodes.",
     Reason.BAD_PACKETS: "Some packets did not decode; frames around them are missing or not labelled.",
-    Reason.MISSING_FRAMES: "Packets were lost: frames of a constant-rate video are not there, and those up to the next key frame need them.",
+    Reason.MISSING_FRAMES: "Packets were lost: frames of a constant-rate video are gone, and those up to the next key frame need them.",
     Reason.HEADER_MISMATCH: "The header claims another length, frame count or picture size than the packets have, which were believed.",
     Reason.TRUNCATED: "The file ends before its container says it does.",
     Reason.NON_MONOTONE_PTS: "Frames without a timestamp, or with one that does not increase; they are left out.",

@@ -41,11 +41,13 @@ class Watch:
 
     `whole_gops`: the decoder notices only part of the damage, so an error condemns its whole group of pictures.
     `one_to_one`: each packet shows one frame, unless fields come in packets of their own; one that shows none was damaged.
+    `has_times`: without (AVI), nobody knows when the frames after a loss are shown.
     `may_lose_packets`: a hole in the timestamps can be packets that were lost. In MP4 it can't: its index says how long each lasts.
     """
 
     whole_gops: bool
     one_to_one: bool
+    has_times: bool
     may_lose_packets: bool
 
 
@@ -60,12 +62,15 @@ class PacketLog:
         self._watch = watch
         self._pts: list[int | None] = []
         self._key: list[bool] = []
+        self._shows: list[bool] = []
+        self._skips: list[int] = []
         self._spoiled: list[bool] = []  # as far as is known while the scan goes on
         self._bad: dict[int, str] = {}
         self._shown: set[int] = set()
         self._frames: list[tuple[int, int]] = []  # (packet, pts_us)
         self._key_pts: int | None = None
         self._interlaced = False
+        self._timeless_from: int | None = None
         self._now, self._before = False, False  # whether this group of pictures, and the one before it, is spoiled by now
 
     @property
@@ -81,12 +86,19 @@ class PacketLog:
         """Whether the packet's frame is spoiled, for all that is known now."""
         return self._spoiled[packet]
 
-    def packet(self, pts_us: int | None, is_key: bool) -> int:
-        """Number of the next packet in decoding order; `pts_us` None where there is none, or the packet is not to be shown."""
+    def packet(self, pts_us: int | None, is_key: bool, shows: bool = True) -> int:
+        """Number of the next packet in decoding order.
+
+        Args:
+            pts_us: when it is shown; None where nobody knows, or it is not to be shown.
+            is_key: as the container says.
+            shows: False for one too small to hold a picture.
+        """
         if is_key:
             self._now, self._before, self._key_pts = False, self._now, pts_us
         self._pts.append(pts_us)
         self._key.append(is_key)
+        self._shows.append(shows)
         self._spoiled.append(self._now or (self._before and self._is_leading(pts_us, self._key_pts)))
         return self.last
 
@@ -112,14 +124,33 @@ class PacketLog:
         """The frame got the next index."""
         self._frames.append((packet, pts_us))
 
-    def judge(self, damage: Damage, whole: bool) -> None:
-        """Writes ranges and spoiled frames to `damage`; called once, after the last frame. `whole`: nothing is left in the decoder."""
+    def skipped(self) -> None:
+        """The reader passed over bytes before the next packet: padding, or packets that it could not make out."""
+        self._skips.append(len(self._pts))
+
+    def judge(self, damage: Damage, whole: bool, claimed: int) -> None:
+        """Writes ranges and spoiled frames to `damage`; called once, after the last frame.
+
+        Args:
+            damage: what to write to.
+            whole: nothing is left in the decoder.
+            claimed: how many packets the container's header announced, 0 if it did not.
+        """
         if whole and self._watch.one_to_one and not self._interlaced:
             self._find_silent_losses()
         holes = self._holes() if self._watch.may_lose_packets else {}
+        if whole and 0 < len(self._pts) < claimed and not self._watch.has_times:
+            # Frames wait for others in the decoder: those of the group in which the first packet is missing are out of step already.
+            start = min([*(packet - 1 for packet in self._skips), *self._bad, self.last])
+            self._timeless_from = next((packet for packet in range(min(start, self.last), 0, -1) if self._key[packet]), 0)
+            lost = claimed - len(self._pts)
+            holes[self._timeless_from] = (
+                f"{lost} packets are missing from here on, and AVI does not say when the frames after them are shown"
+            )
         if not self._bad and not holes:
             return
-        at_key = {packet for packet in holes if self._key[packet] and packet not in self._bad}  # such a hole spoils nothing
+        clean_keys = {packet for packet in holes if self._key[packet] and packet not in self._bad}
+        at_key = clean_keys - {self._timeless_from}  # such a hole spoils nothing
         starts = set(self._bad) | (set(holes) - at_key)
         incident_of = self._incidents(starts)
         spoiled: dict[int, list[int]] = {}
@@ -148,6 +179,9 @@ class PacketLog:
             self._spoiled[later] = True
         self._now = True
 
+    def _is_timeless(self, packet: int) -> bool:
+        return self._timeless_from is not None and packet >= self._timeless_from
+
     @staticmethod
     def _is_leading(pts_us: int | None, key_pts_us: int | None) -> bool:
         return pts_us is not None and key_pts_us is not None and pts_us < key_pts_us
@@ -158,7 +192,8 @@ class PacketLog:
         key_pts: int | None = None
         for packet in range(first, len(self._pts)):
             key_pts = self._pts[packet] if self._key[packet] else key_pts
-            if packet in self._shown or packet in self._bad or self._pts[packet] is None or self._is_leading(self._pts[packet], key_pts):
+            expected = self._shows[packet] and self._pts[packet] is not None and not self._is_leading(self._pts[packet], key_pts)
+            if packet in self._shown or packet in self._bad or not expected:
                 continue
             self._bad[packet] = "no frame came out"
 
@@ -170,7 +205,7 @@ class PacketLog:
         count, now, before = -1, False, False
         key_pts: int | None = None
         for packet, group in enumerate(groups):
-            if self._key[packet] and packet not in self._bad:
+            if self._key[packet] and packet not in self._bad and not self._is_timeless(packet):
                 now, before, key_pts = False, now, self._pts[packet]
             if packet in starts or group in hit:
                 count += not now

@@ -31,6 +31,7 @@ CONTAINERS = (
     "wav", "mp3", "flac", "aac", "ac3", "aiff", "caf", "amr", "au",
 )  # fmt: skip
 _FLUSHES = 32
+_CHUNK_HEAD_BYTES = 40  # between two packets of an AVI: chunk and list headers, a padding byte
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 
 
@@ -73,7 +74,11 @@ class VideoFrame:
 _VERIFIED = frozenset({"h264", "vp9", "av1"})
 """Codecs whose decoders notice damage soon and mostly (benchmarks/damage.json): with others, an error condemns its group of pictures."""
 
-_ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1"})
+_ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4"})
+_NO_PICTURE_BYTES = 16  # MPEG-4 fills its rate with packets that say "as before"
+_DENSE = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4"})
+"""Codecs whose packets hold no long runs of zeros: H.264 and HEVC forbid them, the others' entropy coders don't produce them."""
+_ZEROS = bytes(32)
 _REORDERED = frozenset({"h264", "hevc"})  # their parsers know no presentation times that AVI could be given
 _EIGHT_BITS = frozenset({"yuv420p", "yuv422p", "yuv440p", "yuv444p", "gbrp"})
 _VP9_SYNC = b"\x49\x83\x42"
@@ -100,6 +105,7 @@ def scan_video(path: Path, origin_us: int, rotation_deg: int, params: DecodePara
             Watch(
                 whole_gops=codec not in _VERIFIED,
                 one_to_one=codec in _ONE_FRAME_A_PACKET,
+                has_times=container.format.name != "avi",
                 may_lose_packets="mov" not in container.format.name,
             )
         )
@@ -112,7 +118,7 @@ def scan_video(path: Path, origin_us: int, rotation_deg: int, params: DecodePara
                 break
             log.handed_out(packet, pts_us - origin_us)
             yield VideoFrame(index, pts_us - origin_us, log.is_spoiled(packet), picture, rotation_deg)
-        log.judge(damage, whole)
+        log.judge(damage, whole, stream.frames)
         order.judge(damage)
 
 
@@ -125,13 +131,17 @@ def _pictures(
     ranks = Ranks() if container.format.name == "avi" and stream.codec_context.codec.canonical_name in _REORDERED else None
     broken = ByteRanges(damaged_ranges(path) if "matroska" in container.format.name else [])
     base = stream.time_base
+    dense = stream.codec_context.codec.canonical_name in _DENSE
     for packet in _packets(container, stream, log):
         if packet is not None:
             stamp = packet.pts if packet.pts is not None else packet.dts
             pts_us = None if stamp is None or base is None or packet.is_discard else pts_to_us(stamp, base.numerator, base.denominator)
-            is_key = packet.is_keyframe and not (by_libvpx and bytes(packet)[1:4] != _VP9_SYNC)
-            packet.opaque = log.packet(pts_us, is_key)
-            if packet.is_corrupt:
+            data = bytes(packet)
+            is_key = packet.is_keyframe and not (by_libvpx and data[1:4] != _VP9_SYNC)
+            packet.opaque = log.packet(pts_us, is_key, shows=len(data) > _NO_PICTURE_BYTES)
+            if dense and _ZEROS in data:
+                log.bad(log.last, "a stretch of zeros, which the codec never writes")
+            elif packet.is_corrupt:
                 log.bad(log.last, "the container marks the packet as damaged")
             elif packet.pos in broken:
                 log.bad(log.last, "the container's checksum is wrong here")
@@ -155,9 +165,15 @@ def _pictures(
 
 def _packets(container: av.container.InputContainer, stream: Any, log: PacketLog) -> Iterator[av.Packet | None]:
     """The stream's packets, then None so often that a decoder that stumbles gives out what it still holds."""
+    in_file_order = container.format.name == "avi"
+    end = 0
     try:
-        for packet in container.demux(stream):
-            if packet.size:
+        for packet in container.demux(() if in_file_order else stream):
+            if in_file_order and packet.pos is not None:
+                if 0 < end < packet.pos - _CHUNK_HEAD_BYTES:
+                    log.skipped()
+                end = max(end, packet.pos + packet.size)
+            if packet.size and packet.stream.index == stream.index:
                 yield packet
     except IndexError:
         pass  # the file is over, see TROUBLE

@@ -30,7 +30,9 @@ from stages.sampling import nearest_frames
 INPUT, OUTPUT, VERSION = INVENTORY, FACES, versions.FACES
 SIDE = {"frames": FRAMES}
 
-_COUNTED = frozenset({"h264", "hevc", "vp9", "av1", "vp8"})  # the scan counts their packets itself; VP8 has some that are never shown
+_COUNTED = frozenset(
+    {"h264", "hevc", "vp9", "av1", "mpeg4", "vp8"}
+)  # the scan counts their packets itself; VP8 has some that are never shown
 
 
 class Faces:

@@ -17,6 +17,7 @@ from schemas.timebase import pts_to_us
 from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, table_from_columns
 from stages.decoding import TROUBLE, one_line, open_container, video_stream
+from stages.lengths import missing_bytes
 
 INPUT, OUTPUT, VERSION = LISTING, INVENTORY, versions.INVENTORY
 
@@ -69,9 +70,9 @@ class Inventory:
                 raise MediaError(Reason.OPEN_FAILED, one_line(error)) from None
             raise MediaError(Reason.NOT_A_VIDEO, "no video container", Outcome.FILTERED) from None
         with container:
-            return self._describe(container, _first_look(path))
+            return self._describe(container, _first_look(path), missing_bytes(path))
 
-    def _describe(self, container: Any, look: _Look) -> dict[str, Any]:
+    def _describe(self, container: Any, look: _Look, missing: int) -> dict[str, Any]:
         video = video_stream(container)
         if video is None:
             raise MediaError(Reason.NO_VIDEO_STREAM, f"{container.format.name}: no moving picture", Outcome.FILTERED)
@@ -82,6 +83,7 @@ class Inventory:
         times, trouble = _packet_times(container, video, audio)
         if not times.video_pts:
             raise MediaError(Reason.NO_FRAMES, trouble or "no packet of the video stream has a timestamp")
+        trouble = trouble or (f"{missing} bytes are missing at its end" if missing else None)
         reason, detail = _disagreement(container, video, times, look) if not trouble else (Reason.TRUNCATED, trouble)
         pts = np.unique(np.array(times.video_pts, np.int64))
         steps = np.diff(pts)
