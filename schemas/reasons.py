@@ -27,7 +27,9 @@ class Reason(StrEnum):
     OPEN_FAILED = "open_failed"
     NO_FRAMES = "no_frames"
     BAD_PACKETS = "bad_packets"
+    MISSING_FRAMES = "missing_frames"
     TRUNCATED = "truncated"
+    HEADER_MISMATCH = "header_mismatch"
     NON_MONOTONE_PTS = "non_monotone_pts"
     TOO_LARGE = "too_large"
     READ_FAILED = "read_failed"
@@ -65,6 +67,8 @@ HELP: dict[Reason, str] = {
     Reason.OPEN_FAILED: "The name says video, but the container cannot be opened: damaged header, missing index, truncated upload.",
     Reason.NO_FRAMES: "The container opens but not one frame decodes.",
     Reason.BAD_PACKETS: "Some packets did not decode; frames around them are missing or not labelled.",
+    Reason.MISSING_FRAMES: "Packets were lost: frames of a constant-rate video are gone, and those up to the next key frame need them.",
+    Reason.HEADER_MISMATCH: "The header claims another length, frame count or picture size than the packets have, which were believed.",
     Reason.TRUNCATED: "The file ends before its container says it does.",
     Reason.NON_MONOTONE_PTS: "Frames without a timestamp, or with one that does not increase; they are left out.",
     Reason.TOO_LARGE: "The picture is larger than decode.max_pixels, or the video longer than decode.max_minutes or decode.max_frames.",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.params import DecodeParams
-from schemas.reasons import Failure, Outcome, Reason
+from schemas.reasons import Outcome, Reason
 from schemas.timebase import pts_to_us
 from stages.contract import MediaError
+from stages.damage import ByteRanges, PacketLog, Watch
+from stages.damage import Damage as Damage  # noqa: PLC0414 - whoever scans needs one
+from stages.matroska import damaged_ranges
+from stages.timestamps import InOrder, Ranks
 
 # Demuxers that we let FFmpeg use. Playlists (hls, concat, dash) can name other files and hosts, picture and
 # text demuxers turn a .png or .txt into a "video": none of them is here.
@@ -25,14 +30,20 @@ CONTAINERS = (
     "mxf", "h264", "hevc", "ivf", "obu", "m4v", "dv", "rm", "nut", "gxf", "wtv", "swf", "nsv",
     "wav", "mp3", "flac", "aac", "ac3", "aiff", "caf", "amr", "au",
 )  # fmt: skip
+_FLUSHES = 32
+_CHUNK_HEAD_BYTES = 40  # between two packets of an AVI: chunk and list headers, a padding byte
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+
+
+TROUBLE = (av.error.FFmpegError, OSError, ValueError, IndexError)
+"""What PyAV raises over damaged media. IndexError: a stream that a damaged file announces late, for which PyAV has no object."""
 
 
 def open_container(path: Path) -> av.container.InputContainer:
     """Opens a media file that may be hostile.
 
     Raises:
-        av.error.FFmpegError, OSError, ValueError: not one of `CONTAINERS`, damaged, or unreadable.
+        TROUBLE: not one of `CONTAINERS`, damaged, or unreadable.
     """
     # "file:" keeps names such as "concat:a|b" or "http:..." from being taken for protocols.
     return av.open(f"file:{path}", mode="r", options=_OPTIONS, metadata_errors="replace")
@@ -43,7 +54,8 @@ class VideoFrame:
     """One decoded frame of the source.
 
     `index` counts decoded frames from 0; `pts_us` is on the common timeline; `suspect` is true between a damaged
-    packet and the next key frame, where the picture may be wrong although the decoder says nothing.
+    packet and the next key frame, where the picture may be wrong although the decoder says nothing. The last word has
+    `Damage.spoiled`, when the scan is over.
     """
 
     index: int
@@ -59,18 +71,17 @@ class VideoFrame:
         return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 
 
-@dataclass(slots=True)
-class Damage:
-    """Trouble met while scanning one stream, as frame ranges."""
+_VERIFIED = frozenset({"h264", "vp9", "av1"})
+"""Codecs whose decoders notice damage soon and mostly (benchmarks/damage.json): with others, an error condemns its group of pictures."""
 
-    failures: list[tuple[Reason, int | None, int | None, str]] = field(default_factory=list)
-
-    def as_failures(self, content_id: str, uri: str, stage: str) -> list[Failure]:
-        """Rows of `failures`; the video itself is still `done`."""
-        return [
-            Failure(content_id, uri, stage, reason, Outcome.DONE, detail, frame_from, frame_to)
-            for reason, frame_from, frame_to, detail in self.failures
-        ]
+_ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4"})
+_NO_PICTURE_BYTES = 16  # MPEG-4 fills its rate with packets that say "as before"
+_DENSE = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4"})
+"""Codecs whose packets hold no long runs of zeros: H.264 and HEVC forbid them, the others' entropy coders don't produce them."""
+_ZEROS = bytes(32)
+_REORDERED = frozenset({"h264", "hevc"})  # their parsers know no presentation times that AVI could be given
+_EIGHT_BITS = frozenset({"yuv420p", "yuv422p", "yuv440p", "yuv444p", "gbrp"})
+_VP9_SYNC = b"\x49\x83\x42"
 
 
 def scan_video(path: Path, origin_us: int, rotation_deg: int, params: DecodeParams, damage: Damage) -> Iterator[VideoFrame]:
@@ -81,55 +92,129 @@ def scan_video(path: Path, origin_us: int, rotation_deg: int, params: DecodePara
         origin_us: start of the common timeline in the container's time.
         rotation_deg: counter-clockwise turn that makes the picture upright.
         params: limits.
-        damage: filled while the scan goes on.
+        damage: filled when the scan is over; it may then name frames that were not `suspect` when they were handed out.
 
     Raises:
         MediaError: the file does not open, has no video, or its pictures are too large.
     """
     with open_for_scan(path) as container:
         stream = _video_stream(container)
-        context = stream.codec_context
-        context.thread_count = 1
-        context.options = {"err_detect": "explode"}
-        if context.width * context.height > params.max_pixels:
-            raise MediaError(Reason.TOO_LARGE, f"{context.width}x{context.height} pixels", Outcome.FILTERED)
-        base = stream.time_base
-        index, last_us, bad_packets, suspect_from = 0, None, 0, None
-        dropped, dropped_from = 0, 0
-        for item in _decode(container, stream):
-            if isinstance(item, str):
-                bad_packets += 1
-                suspect_from = index if suspect_from is None else suspect_from
-                continue
-            if item.width * item.height > params.max_pixels:
-                raise MediaError(Reason.TOO_LARGE, f"{item.width}x{item.height} pixels", Outcome.FILTERED)
-            pts_us = None if item.pts is None or base is None else pts_to_us(item.pts, base.numerator, base.denominator) - origin_us
-            if pts_us is None or (last_us is not None and pts_us <= last_us):
-                dropped_from = index if dropped == 0 else dropped_from
-                dropped += 1
-                continue
+        _refuse_large(stream.codec_context, params)
+        codec = stream.codec_context.codec.canonical_name
+        log = PacketLog(
+            Watch(
+                whole_gops=codec not in _VERIFIED,
+                one_to_one=codec in _ONE_FRAME_A_PACKET,
+                has_times=container.format.name != "avi",
+                may_lose_packets="mov" not in container.format.name,
+            )
+        )
+        order = InOrder()
+        whole = True
+        for index, (packet, picture, pts_us) in enumerate(order.of(_pictures(container, stream, path, log, params))):
             if index >= params.max_frames:
                 damage.failures.append((Reason.TOO_LARGE, index, None, f"more than {params.max_frames} frames"))
+                whole = False
                 break
-            if suspect_from is not None and item.key_frame and not item.is_corrupt:
-                damage.failures.append((Reason.BAD_PACKETS, suspect_from, max(suspect_from, index - 1), f"{bad_packets} bad packets"))
-                suspect_from, bad_packets = None, 0
-            if item.is_corrupt and suspect_from is None:
-                suspect_from = index
-            yield VideoFrame(index, pts_us, suspect_from is not None, item, rotation_deg)
-            index, last_us = index + 1, pts_us
-        if suspect_from is not None:
-            damage.failures.append((Reason.BAD_PACKETS, suspect_from, max(suspect_from, index - 1), f"{bad_packets} bad packets"))
-        if dropped:
-            damage.failures.append((Reason.NON_MONOTONE_PTS, dropped_from, None, f"{dropped} frames left out"))
+            log.handed_out(packet, pts_us - origin_us)
+            yield VideoFrame(index, pts_us - origin_us, log.is_spoiled(packet), picture, rotation_deg)
+        log.judge(damage, whole, stream.frames)
+        order.judge(damage)
+
+
+def _pictures(
+    container: av.container.InputContainer, stream: Any, path: Path, log: PacketLog, params: DecodeParams
+) -> Iterator[tuple[int, av.VideoFrame, int | None]]:
+    """(packet, picture, container time in microseconds) as the decoder gives them out; `log` hears of every packet and error."""
+    context = _decoder(stream)
+    by_libvpx = context is not stream.codec_context
+    ranks = Ranks() if container.format.name == "avi" and stream.codec_context.codec.canonical_name in _REORDERED else None
+    broken = ByteRanges(damaged_ranges(path) if "matroska" in container.format.name else [])
+    base = stream.time_base
+    dense = stream.codec_context.codec.canonical_name in _DENSE
+    for packet in _packets(container, stream, log):
+        if packet is not None:
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            pts_us = None if stamp is None or base is None or packet.is_discard else pts_to_us(stamp, base.numerator, base.denominator)
+            data = bytes(packet)
+            is_key = packet.is_keyframe and not (by_libvpx and data[1:4] != _VP9_SYNC)
+            packet.opaque = log.packet(pts_us, is_key, shows=len(data) > _NO_PICTURE_BYTES)
+            if dense and _ZEROS in data:
+                log.bad(log.last, "a stretch of zeros, which the codec never writes")
+            elif packet.is_corrupt:
+                log.bad(log.last, "the container marks the packet as damaged")
+            elif packet.pos in broken:
+                log.bad(log.last, "the container's checksum is wrong here")
+            if ranks is not None:
+                ranks.packet(pts_us)
+        try:
+            pictures = context.decode(packet)
+        except EOFError:
+            return  # nothing is left in it
+        except TROUBLE as error:
+            log.bad(log.last, one_line(error))
+            continue
+        for picture in pictures:
+            _refuse_large(picture, params)
+            number = picture.opaque if isinstance(picture.opaque, int) else log.last
+            is_key = log.is_key(number) if by_libvpx else bool(picture.key_frame)
+            log.shown(number, is_key, picture.is_corrupt, picture.interlaced_frame)
+            pts_us = None if picture.pts is None or base is None else pts_to_us(picture.pts, base.numerator, base.denominator)
+            yield number, picture, pts_us if ranks is None else ranks.shown(number, is_key)
+
+
+def _packets(container: av.container.InputContainer, stream: Any, log: PacketLog) -> Iterator[av.Packet | None]:
+    """The stream's packets, then None so often that a decoder that stumbles gives out what it still holds."""
+    in_file_order = container.format.name == "avi"
+    end = 0
+    try:
+        for packet in container.demux(() if in_file_order else stream):
+            if in_file_order and packet.pos is not None:
+                if 0 < end < packet.pos - _CHUNK_HEAD_BYTES:
+                    log.skipped()
+                end = max(end, packet.pos + packet.size)
+            if packet.size and packet.stream.index == stream.index:
+                yield packet
+    except IndexError:
+        pass  # the file is over, see TROUBLE
+    except TROUBLE as error:
+        log.packet(None, is_key=False)
+        log.bad(log.last, one_line(error))
+    for _ in range(_FLUSHES):
+        yield None
+
+
+def _decoder(stream: Any) -> Any:
+    """The stream's decoder, one thread, told to complain.
+
+    VP9 goes to libvpx where it can: it found every flipped byte of ours, FFmpeg's own decoder none, and they are equally fast.
+    """
+    context = stream.codec_context
+    codec = context.codec.canonical_name
+    if codec == "vp9" and context.pix_fmt in _EIGHT_BITS:
+        with contextlib.suppress(ValueError):  # an FFmpeg without libvpx
+            context = av.CodecContext.create("libvpx-vp9", "r")
+    context.thread_count = 1
+    context.copy_opaque = True
+    # Picture hashes, where a stream has them, are compared with crccheck.
+    context.options = {"err_detect": "explode+crccheck+bitstream+buffer"}
+    if codec == "av1":
+        # libdav1d looks at the padding behind each tile's symbols only when it is strict; then it found every flipped byte of ours.
+        context.options |= {"strict": "strict"}
+    return context
+
+
+def _refuse_large(picture: Any, params: DecodeParams) -> None:
+    if picture.width * picture.height > params.max_pixels:
+        raise MediaError(Reason.TOO_LARGE, f"{picture.width}x{picture.height} pixels", Outcome.FILTERED)
 
 
 def open_for_scan(path: Path) -> av.container.InputContainer:
     """`open_container`, with its errors as a `MediaError`."""
     try:
         return open_container(path)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(Reason.OPEN_FAILED, _one_line(error)) from None
+    except TROUBLE as error:
+        raise MediaError(Reason.OPEN_FAILED, one_line(error)) from None
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
@@ -155,23 +240,23 @@ def _decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any
             packet = next(packets)
         except StopIteration:
             return
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            yield _one_line(error)
+        except TROUBLE as error:
+            yield one_line(error)
             # The demuxer has given up; what the decoder still holds comes out with an empty packet.
             try:
                 yield from stream.decode(None)
-            except (av.error.FFmpegError, OSError, ValueError) as flush_error:
-                yield _one_line(flush_error)
+            except TROUBLE as flush_error:
+                yield one_line(flush_error)
             return
         try:
             if packet.is_corrupt:
                 yield "the container marks the packet as damaged"
             yield from packet.decode()
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            yield _one_line(error)
+        except TROUBLE as error:
+            yield one_line(error)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 

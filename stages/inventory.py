@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import av.error
 import numpy as np
 import pyarrow as pa
 
@@ -17,12 +16,15 @@ from schemas.tables import INVENTORY, LISTING
 from schemas.timebase import pts_to_us
 from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, table_from_columns
-from stages.decoding import open_container, video_stream
+from stages.decoding import TROUBLE, one_line, open_container, video_stream
+from stages.lengths import missing_bytes
 
 INPUT, OUTPUT, VERSION = LISTING, INVENTORY, versions.INVENTORY
 
 _READ_BYTES = 1 << 20
 _WHOLE_SHARE = 0.98  # containers miscount by a frame or two
+_LONGER_SHARE, _LENGTH_SLACK_US = 0.05, 500_000
+_CLAIMS_LENGTH = frozenset({"mov", "matroska", "flv", "asf"})  # of the others FFmpeg guesses the length, from the packets or the bit rate
 _VFR_SPREAD = 0.1  # frame distances that differ by more than a tenth of their median
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -63,14 +65,14 @@ class Inventory:
             raise MediaError(Reason.EMPTY_FILE, "0 bytes")
         try:
             container = open_container(path)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+        except TROUBLE as error:
             if Path(uri).suffix.lower() in VIDEO_SUFFIXES:
-                raise MediaError(Reason.OPEN_FAILED, " ".join(str(error).split())[:200]) from None
+                raise MediaError(Reason.OPEN_FAILED, one_line(error)) from None
             raise MediaError(Reason.NOT_A_VIDEO, "no video container", Outcome.FILTERED) from None
         with container:
-            return self._describe(container, _rotation(path))
+            return self._describe(container, _first_look(path), missing_bytes(path))
 
-    def _describe(self, container: Any, rotation_deg: int) -> dict[str, Any]:
+    def _describe(self, container: Any, look: _Look, missing: int) -> dict[str, Any]:
         video = video_stream(container)
         if video is None:
             raise MediaError(Reason.NO_VIDEO_STREAM, f"{container.format.name}: no moving picture", Outcome.FILTERED)
@@ -81,8 +83,8 @@ class Inventory:
         times, trouble = _packet_times(container, video, audio)
         if not times.video_pts:
             raise MediaError(Reason.NO_FRAMES, trouble or "no packet of the video stream has a timestamp")
-        if not trouble and times.num_packets < _WHOLE_SHARE * video.frames:
-            trouble = f"{times.num_packets} of {video.frames} frames are there"
+        trouble = trouble or (f"{missing} bytes are missing at its end" if missing else None)
+        reason, detail = _disagreement(container, video, times, look) if not trouble else (Reason.TRUNCATED, trouble)
         pts = np.unique(np.array(times.video_pts, np.int64))
         steps = np.diff(pts)
         step = int(np.median(steps)) if len(steps) else 40_000
@@ -94,13 +96,13 @@ class Inventory:
             raise MediaError(Reason.TOO_LARGE, detail, Outcome.FILTERED)
         row = {
             "outcome": Outcome.DONE.value,
-            "reason": Reason.TRUNCATED.value if trouble else None,
-            "detail": trouble,
+            "reason": reason.value if reason else None,
+            "detail": detail,
             "container": container.format.name,
-            "video_codec": context.name,
-            "width": context.width,
-            "height": context.height,
-            "rotation_deg": rotation_deg,
+            "video_codec": context.codec.canonical_name,
+            "width": look.width or context.width,
+            "height": look.height or context.height,
+            "rotation_deg": look.rotation_deg,
             "frame_rate": round((len(pts) - 1) * 1e6 / span_us, 6) if span_us > 0 else None,
             "is_vfr": bool(len(steps) and np.abs(steps - step).max() > max(_VFR_SPREAD * step, 1_500)),
             "num_packets": len(times.video_pts),
@@ -127,38 +129,69 @@ class _PacketTimes:
     num_packets: int = 0
     audio_start_us: int | None = None
     audio_end_us: int = 0
+    end_us: int = 0  # of the last packet of any stream
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What only a decoded frame tells. `rotation_deg`: counter-clockwise, what makes the picture upright, right angles only."""
+
+    rotation_deg: int = 0
+    width: int | None = None  # null where no frame decodes
+    height: int | None = None
+
+
+def _disagreement(container: Any, video: Any, times: _PacketTimes, look: _Look) -> tuple[Reason | None, str | None]:
+    """What the container's header claims and its packets deny. The packets are believed; a header that claims nothing never lies."""
+    if times.num_packets < _WHOLE_SHARE * video.frames:
+        return Reason.TRUNCATED, f"{times.num_packets} of {video.frames} frames are there"
+    if _CLAIMS_LENGTH & set(container.format.name.split(",")) and container.duration:
+        short_us = container.duration - times.end_us
+        if short_us > max(_LENGTH_SLACK_US, (1 - _WHOLE_SHARE) * container.duration):
+            return Reason.TRUNCATED, f"ends at {times.end_us / 1e6:.2f} s of {container.duration / 1e6:.2f}"
+        if -short_us > max(_LENGTH_SLACK_US, _LONGER_SHARE * container.duration):
+            return Reason.HEADER_MISMATCH, f"the header says {container.duration / 1e6:.2f} s, the packets last {times.end_us / 1e6:.2f}"
+    if video.frames and times.num_packets > (1 + _LONGER_SHARE) * video.frames:
+        return Reason.HEADER_MISMATCH, f"the header says {video.frames} frames, there are {times.num_packets} packets"
+    claimed = (video.codec_context.width, video.codec_context.height)
+    if look.width is not None and (look.width, look.height) != claimed:
+        return Reason.HEADER_MISMATCH, f"the header says {claimed[0]}x{claimed[1]} pixels, the first frame has {look.width}x{look.height}"
+    return None, None
 
 
 def _packet_times(container: Any, video: Any, audio: Any) -> tuple[_PacketTimes, str | None]:
     times = _PacketTimes()
-    streams = [stream for stream in (video, audio) if stream is not None]
     try:
-        for packet in container.demux(streams):
+        for packet in container.demux():
             # MPEG-4 in AVI has no pts of its own: decoding order is then the best that there is.
             stamp = packet.pts if packet.pts is not None else packet.dts
             if packet.size == 0:
                 continue
-            times.num_packets += packet.stream.index == video.index
-            if stamp is None:
-                continue
+            is_video, is_audio = packet.stream.index == video.index, audio is not None and packet.stream.index == audio.index
+            times.num_packets += is_video
             base = packet.time_base
+            if stamp is None or base is None:
+                continue
             start_us = pts_to_us(stamp, base.numerator, base.denominator)
-            if packet.stream.index == video.index:
-                if not packet.is_discard:
-                    times.video_pts.append(start_us)
-            else:
-                end_us = start_us + pts_to_us(packet.duration or 0, base.numerator, base.denominator)
+            end_us = start_us + pts_to_us(packet.duration or 0, base.numerator, base.denominator)
+            if not packet.is_discard:
+                times.end_us = max(times.end_us, end_us)
+            if is_video and not packet.is_discard:
+                times.video_pts.append(start_us)
+            elif is_audio:
                 # Encoder delay sits before zero and is cut off by the decoder.
                 start_us = max(start_us, 0) if start_us > -200_000 else start_us
                 times.audio_start_us = start_us if times.audio_start_us is None else min(times.audio_start_us, start_us)
                 times.audio_end_us = max(times.audio_end_us, end_us)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        return times, " ".join(str(error).split())[:200]
+    except IndexError:
+        pass  # the file is over, see TROUBLE
+    except TROUBLE as error:
+        return times, one_line(error)
     return times, None
 
 
-def _rotation(path: Path) -> int:
-    """Counter-clockwise degrees that make the picture upright, right angles only. Only a decoded frame tells.
+def _first_look(path: Path) -> _Look:
+    """Decodes one frame.
 
     The file is opened once more for it: going back in a container that was half read loses packets in MPEG streams.
     """
@@ -166,10 +199,10 @@ def _rotation(path: Path) -> int:
         with open_container(path) as container:
             video = video_stream(container)
             for frame in container.decode(video) if video is not None else ():
-                return int(round(frame.rotation / 90) * 90) % 360
-    except (av.error.FFmpegError, OSError, ValueError):
+                return _Look(int(round(frame.rotation / 90) * 90) % 360, frame.width, frame.height)
+    except TROUBLE:
         pass
-    return 0
+    return _Look()
 
 
 def content_id_of(path: Path) -> str:
