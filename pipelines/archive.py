@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 import pyarrow as pa
+from fsspec.callbacks import Callback
 from fsspec.implementations.local import LocalFileSystem
 
+from pipelines.storage import explain, is_missing, is_s3, open_storage, storage_errors, summary
 from schemas.errors import ArchiveError
 from schemas.reasons import Outcome, Reason
 from schemas.tables import LISTING
@@ -27,17 +28,22 @@ _STAMPS = ("ETag", "etag", "LastModified", "mtime", "created")
 class Archive:
     """Files under one root, named by their path below it."""
 
-    def __init__(self, uri: str) -> None:
-        """uri: a folder or an fsspec URL.
+    def __init__(self, uri: str, store_uri: str | None = None) -> None:
+        """Opens nothing yet.
+
+        Args:
+            uri: a folder or an fsspec URL.
+            store_uri: the workspace's store, which is not part of the archive even if it lies in it.
 
         Raises:
-            ArchiveError: the protocol is unknown, or the folder does not exist.
+            ArchiveError: the protocol is unknown, or the package for it is not installed.
         """
         self.uri = uri
+        self._store_uri = store_uri
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(uri)
+            self._fs, self._root = open_storage(uri)
         except (ValueError, ImportError) as error:
-            raise ArchiveError(f"archive {uri}: {error}") from None
+            raise ArchiveError(f"archive {uri}: {explain(error)}") from None
         self._is_local = isinstance(self._fs, LocalFileSystem)
 
     @property
@@ -52,14 +58,14 @@ class Archive:
             leave_out: a local folder that is skipped: the workspace, when it lies inside the archive.
 
         Raises:
-            ArchiveError: no such folder, not a folder, or no file in it.
+            ArchiveError: no such folder or bucket, not a folder, or no file in it; or the storage refuses or does not answer.
         """
         try:
             found = self._local(leave_out) if self._is_local else self._remote()
-        except FileNotFoundError:
-            raise ArchiveError(f"archive {self.uri}: no such folder; give a folder or URL that exists") from None
-        except OSError as error:
-            raise ArchiveError(f"archive {self.uri}: can't be listed: {error}") from None
+        except storage_errors() as error:
+            if is_missing(error):
+                raise ArchiveError(f"archive {self.uri}: no such folder; give a folder or URL that exists") from None
+            raise ArchiveError(f"archive {self.uri}: can't be listed: {error if self._is_local else explain(error)}") from None
         if not found:
             raise ArchiveError(f"archive {self.uri}: holds no files; give a folder with videos in it")
         found.sort()
@@ -72,9 +78,13 @@ class Archive:
             raise FileNotFoundError(root)
         if not root.is_dir():
             raise ArchiveError(f"archive {self.uri}: is a file; give the folder that holds it")
-        skipped = leave_out.resolve() if leave_out else None
-        if skipped == root.resolve():
+        skipped = {leave_out.resolve()} if leave_out else set()
+        if root.resolve() in skipped:
             raise ArchiveError(f"archive {self.uri}: is the workspace itself; give the workspace a folder of its own")
+        if self._store_uri and "://" not in self._store_uri:
+            skipped.add(Path(self._store_uri).resolve())
+            if root.resolve() in skipped:
+                raise ArchiveError(f"archive {self.uri}: is the store itself; give store.uri a folder of its own")
         found: list[tuple[str, int, str]] = []
 
         # Links to folders are not followed: they make loops and lead out of the archive.
@@ -84,7 +94,7 @@ class Archive:
             found.append((_printable(Path(error.filename).relative_to(root)), 0, "unreadable"))
 
         for folder, folders, files in os.walk(root, onerror=unreadable):
-            folders[:] = sorted(f for f in folders if Path(folder, f).resolve() != skipped and f not in {".git", ".dvc"})
+            folders[:] = sorted(f for f in folders if Path(folder, f).resolve() not in skipped and f not in {".git", ".dvc"})
             for name in files:
                 path = Path(folder, name)
                 try:
@@ -96,13 +106,33 @@ class Archive:
         return found
 
     def _remote(self) -> list[tuple[str, int, str]]:
+        self._fs.invalidate_cache()
         details: dict[str, Any] = self._fs.find(self._root, detail=True)
-        prefix = self._root.rstrip("/") + "/"
-        return [
-            (path.removeprefix(prefix), int(info.get("size") or 0), next((str(info[k]) for k in _STAMPS if info.get(k)), ""))
-            for path, info in details.items()
-            if info["type"] == "file"
-        ]
+        root = self._root.rstrip("/")
+        if root in details and is_s3(self._fs):
+            raise ArchiveError(f"archive {self.uri}: is a file; give the folder that holds it")
+        store = self._store_prefix()
+        if store == f"{root}/":
+            raise ArchiveError(f"archive {self.uri}: is the store itself; give store.uri a folder of its own")
+        found = []
+        for path, info in details.items():
+            size_bytes = int(info.get("size") or 0)
+            # Object stores have no folders: an empty object whose name ends in a slash stands for one.
+            is_marker = path.endswith("/") and not size_bytes
+            if info["type"] == "file" and not is_marker and not (store and path.startswith(store)):
+                stamp = next((str(info[key]) for key in _STAMPS if info.get(key)), "")
+                found.append((path.removeprefix(f"{root}/"), size_bytes, stamp))
+        return found
+
+    def _store_prefix(self) -> str | None:
+        """How the names of the store's files begin, when it is on the same file system."""
+        if self._store_uri is None or "://" not in self._store_uri:
+            return None
+        try:
+            fs, root = open_storage(self._store_uri)
+        except (ValueError, ImportError):
+            return None  # the store says so itself
+        return f"{root.rstrip('/')}/" if fs == self._fs else None
 
     def restless(self, uris: list[str], settle_s: float) -> set[str]:
         """Those of some files that changed within the last `settle_s` seconds, or will in the future by their clock.
@@ -140,7 +170,7 @@ class Archive:
                 with path.open("rb"):
                     pass
             except (OSError, ValueError) as error:
-                raise MediaError(Reason.READ_FAILED, _why(error)) from None
+                raise MediaError(Reason.READ_FAILED, summary(error)) from None
             yield path
             with contextlib.suppress(OSError):
                 after = path.stat()
@@ -150,17 +180,29 @@ class Archive:
         with tempfile.TemporaryDirectory(prefix="fauscan-") as folder:
             # The suffix stays: some demuxers look at it.
             path = Path(folder, "media" + PurePosixPath(uri).suffix[:16])
-            try:
-                self._fs.get_file(f"{self._root.rstrip('/')}/{uri}", str(path))
-            except (OSError, ValueError) as error:
-                raise MediaError(Reason.READ_FAILED, _why(error)) from None
+            self._download(uri, path)
             yield path
+
+    def _download(self, uri: str, path: Path) -> None:
+        """Copies a remote file.
+
+        Raises:
+            MediaError: it is gone, may not be read, or what came is not all of it.
+        """
+        if is_s3(self._fs) and "?versionId=" in uri:
+            # s3fs would cut the name there and fetch another object.
+            raise MediaError(Reason.READ_FAILED, "a name must not contain '?versionId='", Outcome.FILTERED)
+        remote, progress = f"{self._root.rstrip('/')}/{uri}", Callback()
+        try:
+            facts = self._fs.info(remote) if is_s3(self._fs) else {}
+            self._fs.get_file(remote, str(path), callback=progress)
+        except storage_errors() as error:
+            raise MediaError(Reason.READ_FAILED, summary(error)) from None
+        # Counted, not measured: a part that came short leaves a hole in a file of the right length.
+        if facts.get("type") == "file" and progress.value != facts["size"]:
+            raise MediaError(Reason.READ_FAILED, f"{progress.value:,} of {facts['size']:,} bytes came")
 
 
 def _printable(path: Path) -> str:
     """A relative path as text. A byte that is not UTF-8 becomes the replacement mark and its value: the file is listed, and fails."""
     return "".join(f"\N{REPLACEMENT CHARACTER}{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in path.as_posix())
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__

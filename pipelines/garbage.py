@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,7 @@ from pipelines.progress import console
 from pipelines.step import units_of
 from pipelines.store import Receipt, StoredFile
 from pipelines.workspace import Workspace
+from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
 
 _RECEIPT = "receipt.json"
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     """Why a file counts for nothing."""
 
     TEMPORARY = "unfinished write"
+    UPLOAD = "unfinished upload"
     ORPHAN = "no receipt"
     UNNAMED = "not in its receipt"
     SUPERSEDED = "other parameters, weights or version"
@@ -51,8 +53,7 @@ def find_waste(workspace: Workspace, superseded: bool, older_than_s: float | Non
             workspace, whose lock the caller holds; a day elsewhere.
     """
     store, now = workspace.store(), time.time()
-    if older_than_s is None:
-        older_than_s = 0.0 if Path(workspace.store_uri).is_relative_to(workspace.root) else _AGE_ELSEWHERE_S
+    older_than_s = _least_age_s(workspace) if older_than_s is None else older_than_s
     fingerprints = Fingerprints(workspace)
     current = {(name, unit_key(unit.members, fingerprints.of(name))) for unit in units_of(workspace) for name in STEPS}
     folders: defaultdict[tuple[str, str], list[StoredFile]] = defaultdict(list)
@@ -61,16 +62,37 @@ def find_waste(workspace: Workspace, superseded: bool, older_than_s: float | Non
         if parts[-1].startswith(_TEMPORARY):
             if now - file.written_s >= older_than_s:
                 yield Waste(file, Kind.TEMPORARY)
-        elif len(parts) == 4 and parts[0] in STEPS and parts[2].startswith(parts[1]):
+        elif _is_of_a_unit(parts):
             folders[parts[0], parts[2]].append(file)
+    receipts = {step: store.receipts(step, [key for other, key in folders if other == step]) for step in STEPS}
     for (step, key), files in sorted(folders.items()):
         if now - max(file.written_s for file in files) < older_than_s:
             continue
-        receipt = store.receipt(step, key)
+        receipt = receipts[step].get(key)
         for file in files:
             kind = _kind(file, receipt, (step, key) in current)
             if kind is not None and (kind is not Kind.SUPERSEDED or superseded):
                 yield Waste(file, kind)
+
+
+def find_uploads(workspace: Workspace, older_than_s: float | None = None) -> list[Waste]:
+    """What killed runs left half uploaded on an object store; its listings do not show it.
+
+    Raises:
+        WorkspaceError: the storage does not tell.
+    """
+    least_s, now = _least_age_s(workspace) if older_than_s is None else older_than_s, time.time()
+    begun = (file for file in workspace.store().unfinished() if _is_of_a_unit(PurePosixPath(file.name).parts))
+    return [Waste(file, Kind.UPLOAD) for file in begun if now - file.written_s >= least_s]
+
+
+def _least_age_s(workspace: Workspace) -> float:
+    return 0.0 if Path(workspace.store_uri).is_relative_to(workspace.root) else _AGE_ELSEWHERE_S
+
+
+def _is_of_a_unit(parts: Sequence[str]) -> bool:
+    """Whether a name below the root is one that `Store` gives; anything else there is not ours."""
+    return len(parts) == 4 and parts[0] in STEPS and parts[2].startswith(parts[1])
 
 
 def _kind(file: StoredFile, receipt: Receipt | None, is_current: bool) -> Kind | None:
@@ -85,6 +107,10 @@ def _kind(file: StoredFile, receipt: Receipt | None, is_current: bool) -> Kind |
 def collect_garbage(workspace: Workspace, *, delete: bool, superseded: bool, older_than_s: float | None = None) -> None:
     """Prints what counts for nothing, and deletes it if told to."""
     waste = list(find_waste(workspace, superseded, older_than_s))
+    try:
+        waste += find_uploads(workspace, older_than_s)
+    except WorkspaceError as error:
+        console.print(f"unfinished uploads can't be listed, a lifecycle rule of the bucket may clear them: {error}", highlight=False)
     half_written = [path for path in workspace.data.rglob(f"{_TEMPORARY}*") if path.is_file()]
     if not waste and not half_written:
         console.print("nothing to delete", highlight=False)

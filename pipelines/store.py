@@ -7,17 +7,18 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
+from pipelines import uploads
 from pipelines.parquet import from_bytes, replace_file, sha256, to_bytes
+from pipelines.storage import PART_BYTES, explain, is_missing, is_s3, open_storage, storage_errors
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import digest
 from schemas.reasons import TRANSIENT, Failure, Outcome, Reason
@@ -89,31 +90,54 @@ class StoredFile:
     name: str
     size_bytes: int
     written_s: float
+    upload_id: str | None = None
+    """Of an upload that has not ended: there is no such file yet, only parts of it."""
 
 
 class Store:
     """`<uri>/<stage>/<2 hex>/<unit key>/<table>.parquet` and `receipt.json` beside them, on any fsspec file system."""
 
     def __init__(self, uri: str) -> None:
+        """uri: a folder or an fsspec URL; every method raises WorkspaceError when that storage refuses or does not answer.
+
+        Raises:
+            WorkspaceError: the protocol is unknown, or the package for it is not installed.
+        """
         self.uri = uri
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(uri)
+            self._fs, self._root = open_storage(uri)
         except (ValueError, ImportError) as error:
-            raise WorkspaceError(f"store.uri {uri}: {error}") from None
+            raise WorkspaceError(f"store.uri {uri}: {explain(error)}") from None
         self._is_local = isinstance(self._fs, LocalFileSystem)
+        # s3fs asks for the size first unless it is told to read in one go: twice the requests.
+        self._in_one_go = {"max_concurrency": 1} if is_s3(self._fs) else {}
+        self._in_parts = {"chunksize": PART_BYTES} if is_s3(self._fs) else {}
 
     def receipt(self, stage: str, unit_key: str) -> Receipt | None:
         """The receipt of a finished unit, or None. A damaged receipt is none."""
         try:
-            return Receipt.from_json(self._fs.cat_file(self._path(stage, unit_key, "receipt.json")))
+            return _receipt_from(self._get(self._path(stage, unit_key, "receipt.json")))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return None
+
+    def receipts(self, stage: str, unit_keys: Iterable[str]) -> dict[str, Receipt]:
+        """The receipts of those units that are finished, by unit key; from an object store many at a time."""
+        keys = list(dict.fromkeys(unit_keys))
+        if self._is_local or not keys:
+            found = {key: self.receipt(stage, key) for key in keys}
+        else:
+            paths = [self._path(stage, key, "receipt.json") for key in keys]
+            with self._trouble_named():
+                answers = self._fs.cat_ranges(paths, None, None, on_error="return", **self._in_one_go)
+                # What is missing is told apart from what could not be asked: a unit is not computed again for a lost connection.
+                if trouble := next((a for a in answers if isinstance(a, Exception) and not is_missing(a)), None):
+                    raise trouble
+            found = {key: None if isinstance(data, Exception) else _receipt_from(data) for key, data in zip(keys, answers, strict=True)}
+        return {key: receipt for key, receipt in found.items() if receipt is not None}
 
     def forget(self, stage: str, unit_key: str) -> None:
         """Takes a unit's receipt away, so that it is computed again."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._trouble_named():
             self._fs.rm_file(self._path(stage, unit_key, "receipt.json"))
 
     def replace_receipt(self, receipt: Receipt) -> None:
@@ -128,14 +152,14 @@ class Store:
         """
         path = self.table_path(stage, unit_key, table)
         try:
-            return from_bytes(self._fs.cat_file(path), path, columns)
+            return from_bytes(self._get(path), path, columns)
         except (pa.ArrowException, OSError, NotImplementedError) as error:
             raise WorkspaceError(f"{path}: damaged, although it has a receipt ({error}); delete its folder and run again") from None
 
     def fingerprint_of(self, stage: str, unit_key: str, table: str) -> tuple[int, str] | None:
         """Size in bytes and hex SHA-256 of a table's file, or None where there is none."""
         try:
-            data = self._fs.cat_file(self.table_path(stage, unit_key, table))
+            data = self._get(self.table_path(stage, unit_key, table))
         except FileNotFoundError:
             return None
         return len(data), sha256(data)
@@ -179,7 +203,9 @@ class Store:
     def files(self) -> list[StoredFile]:
         """Every file, sorted by name."""
         try:
-            found = self._fs.find(self._root, detail=True)
+            with self._trouble_named():
+                self._fs.invalidate_cache()
+                found = self._fs.find(self._root, detail=True)
         except FileNotFoundError:
             return []
         root = self._fs._strip_protocol(self._root).rstrip("/") + "/"
@@ -188,10 +214,21 @@ class Store:
             key=lambda file: file.name,
         )
 
+    def unfinished(self) -> list[StoredFile]:
+        """Uploads that were begun and not ended, sorted by name: nobody can read them, and an object store keeps their parts."""
+        if not is_s3(self._fs):
+            return []
+        with self._trouble_named():
+            begun = uploads.unfinished(self._fs, self._root)
+        return [StoredFile(u.name, u.size_bytes, u.begun_s, u.upload_id) for u in begun]
+
     def delete(self, file: StoredFile) -> None:
-        """Removes a file, and on a local store the folders that it leaves empty."""
+        """Removes a file, and on a local store the folders that it leaves empty; or gives up an upload."""
         path = f"{self._root}/{file.name}"
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._trouble_named():
+            if file.upload_id is not None:
+                uploads.abort(self._fs, path, file.upload_id)
+                return
             self._fs.rm_file(path)
         if self._is_local:
             for folder in list(Path(path).parents)[: file.name.count("/")]:
@@ -201,7 +238,8 @@ class Store:
     def read_ledger(self, name: str, schema: pa.Schema) -> pa.Table:
         """One of the store's own small tables; empty when it was never written."""
         try:
-            return from_bytes(self._fs.cat_file(f"{self._root}/{name}.parquet"), f"{self._root}/{name}.parquet", schema=schema)
+            path = f"{self._root}/{name}.parquet"
+            return from_bytes(self._get(path), path, schema=schema)
         except FileNotFoundError:
             return schema.empty_table()
         except (pa.ArrowException, OSError) as error:
@@ -215,9 +253,15 @@ class Store:
     def _path(self, stage: str, unit_key: str, file: str) -> str:
         return f"{self._root}/{stage}/{unit_key[:2]}/{unit_key}/{file}"
 
+    def _get(self, path: str) -> bytes:
+        with self._trouble_named():
+            data: bytes = self._fs.cat_file(path, **self._in_one_go)
+        return data
+
     def _put(self, path: str, data: bytes) -> None:
         if not self._is_local:
-            self._fs.pipe_file(path, data)  # object stores show an object only when it is whole
+            with self._trouble_named(may_be_missing=False):
+                self._fs.pipe_file(path, data, **self._in_parts)  # object stores show an object only when it is whole
             return
         target = Path(path)
         # A name of its own: on a cluster two workers may write the same unit at once.
@@ -227,6 +271,24 @@ class Store:
             os.fsync(folder)  # the rename itself must survive a power cut before the receipt is written
         finally:
             os.close(folder)
+
+    @contextlib.contextmanager
+    def _trouble_named(self, may_be_missing: bool = True) -> Iterator[None]:
+        """Makes a line of what goes wrong with remote storage. A file that is not there is an answer to a question, not trouble."""
+        try:
+            yield
+        except storage_errors() as error:
+            if self._is_local or (may_be_missing and is_missing(error)):
+                raise
+            raise WorkspaceError(f"store.uri {self.uri}: {explain(error)}") from None
+
+
+def _receipt_from(data: bytes) -> Receipt | None:
+    """None for what is damaged: the unit is computed again."""
+    try:
+        return Receipt.from_json(data)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def failure_of(raw: Mapping[str, Any]) -> Failure:

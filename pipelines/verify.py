@@ -62,8 +62,10 @@ def verify(workspace: Workspace, seen: Checked | None = None) -> Iterator[Fault]
     digests: dict[tuple[str, str], str] = {}
     for name in STEPS:
         receipts = []
-        for unit in units:
-            receipt = store.receipt(name, unit_key(unit.members, fingerprints.of(name)))
+        keys = [unit_key(unit.members, fingerprints.of(name)) for unit in units]
+        stored = store.receipts(name, keys)
+        for unit, key in zip(units, keys, strict=True):
+            receipt = stored.get(key)
             yield from _unit(store, name, unit, receipt, seen)
             if receipt is None:
                 continue

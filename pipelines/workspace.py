@@ -57,7 +57,7 @@ class Workspace:
         uri = self.params.archive.uri
         if not uri:
             raise ParamsError(f"{self.root / 'params.yaml'}: archive.uri is not set; put the folder or URL of your videos there")
-        return Archive(self._absolute(uri))
+        return Archive(self._absolute(uri), self.store_uri)
 
     def store(self) -> Store:
         return Store(self.store_uri)

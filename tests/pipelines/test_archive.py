@@ -33,6 +33,17 @@ def test_a_workspace_inside_the_archive_is_not_listed(tmp_path: Path) -> None:
     assert uris(Archive(str(tmp_path)), tmp_path / "out") == ["a.mp4"]
 
 
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_a_store_inside_the_archive_is_not_listed(tmp_path: Path, kind: str) -> None:
+    root = str(tmp_path) if kind == "local" else f"memory://{uuid.uuid4().hex}"
+    for name in ("a.mp4", "store/faces/x.parquet", "stored.mp4"):
+        with fsspec.open(f"{root}/{name}", "wb", auto_mkdir=True) if kind == "local" else fsspec.open(f"{root}/{name}", "wb") as file:
+            file.write(b"1")
+    assert uris(Archive(root, f"{root}/store")) == ["a.mp4", "stored.mp4"]
+    with pytest.raises(ArchiveError, match=r"is the store itself; give store\.uri a folder of its own"):
+        Archive(root, root).listing()
+
+
 def test_links_that_loop_or_lead_nowhere_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"1")
     (tmp_path / "loop").symlink_to(tmp_path)

@@ -37,6 +37,18 @@ def test_a_committed_unit_comes_back(tmp_path: Path, uri: str) -> None:
     assert store.read("faces", "ab" * 16, "faces", ["y"]).column_names == ["y"]
 
 
+@pytest.mark.parametrize("uri", ["local", "memory"])
+def test_many_receipts_come_at_once_and_damaged_or_missing_ones_are_left_out(tmp_path: Path, uri: str) -> None:
+    store = Store(str(tmp_path / "store") if uri == "local" else f"memory://{uuid.uuid4().hex}")
+    for key in ("ab" * 16, "cd" * 16):
+        commit(store, key)
+    store._put(store._path("faces", "ef" * 16, "receipt.json"), b"{")
+    found = store.receipts("faces", ["cd" * 16, "ab" * 16, "ef" * 16, "00" * 16, "ab" * 16])
+    assert list(found) == ["cd" * 16, "ab" * 16]
+    assert found["ab" * 16] == store.receipt("faces", "ab" * 16)
+    assert store.receipts("faces", []) == {}
+
+
 def test_the_same_work_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         commit(Store(str(tmp_path / name)))
