@@ -85,7 +85,8 @@ def _kind(file: StoredFile, receipt: Receipt | None, is_current: bool) -> Kind |
 def collect_garbage(workspace: Workspace, *, delete: bool, superseded: bool, older_than_s: float | None = None) -> None:
     """Prints what counts for nothing, and deletes it if told to."""
     waste = list(find_waste(workspace, superseded, older_than_s))
-    half_written = [path for path in workspace.data.rglob(f"{_TEMPORARY}*") if path.is_file()]
+    folders = (workspace.root.glob, workspace.data.rglob, workspace.report.parent.rglob)
+    half_written = [path for found in folders for path in found(f"{_TEMPORARY}*") if path.is_file()]
     if not waste and not half_written:
         console.print("nothing to delete", highlight=False)
         return
