@@ -87,7 +87,8 @@ def serve() -> None:
         with open(ours, encoding="utf-8") as told:  # noqa: PTH123 - a descriptor
             writes = told.read().splitlines()
         _, status = os.waitpid(child, 0)
-        print(json.dumps([os.waitstatus_to_exitcode(status), writes]), flush=True)
+        sys.stdout.write(json.dumps([os.waitstatus_to_exitcode(status), writes]) + "\n")
+        sys.stdout.flush()
 
 
 def _run(job: dict[str, Any], told: int) -> int:
@@ -162,7 +163,7 @@ def _die_at(root: Path, told: int, count: int, before: re.Pattern[str]) -> None:
     whole = os.fsync
 
     def fsync(handle: int) -> None:
-        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        path = Path(f"/proc/self/fd/{handle}").readlink()
         moment("fsync", str(path), None if path.is_dir() else handle)
         whole(handle)
 
