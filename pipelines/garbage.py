@@ -111,7 +111,8 @@ def collect_garbage(workspace: Workspace, *, delete: bool, superseded: bool, old
         waste += find_uploads(workspace, older_than_s)
     except WorkspaceError as error:
         console.print(f"unfinished uploads can't be listed, a lifecycle rule of the bucket may clear them: {error}", highlight=False)
-    half_written = [path for path in workspace.data.rglob(f"{_TEMPORARY}*") if path.is_file()]
+    folders = (workspace.root.glob, workspace.data.rglob, workspace.report.parent.rglob)
+    half_written = [path for found in folders for path in found(f"{_TEMPORARY}*") if path.is_file()]
     if not waste and not half_written:
         console.print("nothing to delete", highlight=False)
         return

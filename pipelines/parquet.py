@@ -52,7 +52,8 @@ def write_bytes_if_changed(data: bytes, path: Path) -> bool:
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return False
     # Always the same name: what a killed process left is written over by the next one, which has the lock to itself.
-    replace_file(path, data, path.with_name(f".tmp-{path.name}"))
+    # And without the ending: a half-written table beside tables must not be taken for one of them.
+    replace_file(path, data, path.with_name(f".tmp-{path.stem}"))
     return True
 
 

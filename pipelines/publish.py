@@ -37,9 +37,10 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
         facts = Provenance.from_notes(receipt.notes)
         if facts.fake_above is not None or facts.provenance_id not in provenance:  # the one that knows more
             provenance[facts.provenance_id] = facts
-    for stale in workspace.labels.glob("*.parquet"):
-        if stale.name not in wanted:
-            stale.unlink()
+    for pattern in ("*.parquet", ".tmp-*"):  # units that are gone, and what a kill left of one
+        for stale in workspace.labels.glob(pattern):
+            if stale.name not in wanted:
+                stale.unlink()
     in_order = concat(segments, SEGMENTS).sort_by([(name, "ascending") for name in ("content_id", "modality", "track", "start_s")])
     write_if_changed(in_order, workspace.data / "segments.parquet")
     rows = [provenance[key] for key in sorted(provenance)]

@@ -138,7 +138,8 @@ def _start() -> tuple[Connection, subprocess.Popen[bytes]]:
     # The kernel ends a child with the thread that started it, so one thread that lives as long as we do starts them all.
     process = _starter().submit(_spawn, theirs.fileno()).result()
     theirs.close()
-    ours.send_bytes(pickle.dumps(sys.path))
+    with contextlib.suppress(OSError):  # it is dead already: the task finds out, and what to make of it
+        ours.send_bytes(pickle.dumps(sys.path))
     return ours, process
 
 

@@ -24,7 +24,9 @@ def leave_behind(root: Path) -> None:
     unit = next((root / "store" / "fau").rglob("receipt.json")).parent
     (unit / ".tmp-0123").write_bytes(b"half")
     (unit / "faces.parquet").write_bytes(b"a table of no receipt")
-    (root / "data" / ".tmp-segments.parquet").write_bytes(b"half")
+    (root / "data" / ".tmp-segments").write_bytes(b"half")
+    (root / "reports" / ".tmp-index").write_bytes(b"half")
+    (root / ".tmp-params").write_bytes(b"half")
 
 
 def test_by_default_nothing_is_deleted(labelled: Path) -> None:

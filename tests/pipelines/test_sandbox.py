@@ -90,6 +90,21 @@ def test_a_death_says_why_and_the_next_task_has_a_new_process(
 
 
 @pytest.mark.slow
+def test_a_process_that_is_dead_before_its_first_word_is_a_death_as_any_other(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stillborn(_: int) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+        process.wait()
+        return process
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.sandbox._spawn", stillborn)
+        with pytest.raises(DeathError, match="exit code 3") as caught:
+            call(sandbox, 1)
+    assert caught.value.by_chance
+    assert call(sandbox, 1)[2] == 1
+
+
+@pytest.mark.slow
 def test_limits_of_time_and_memory_are_kept(sandbox: Sandbox) -> None:
     with pytest.raises(DeathError, match="longer than 1 s") as caught:
         call(sandbox, "hang", timeout_s=1)
