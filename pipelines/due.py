@@ -46,18 +46,21 @@ def find_due(workspace: Workspace, videos: pl.DataFrame) -> Due:
     for name, step in STEPS.items():
         fingerprint = fingerprints.of(name)
         said = _said(workspace, name)
-        for unit, wanted in present.items():
-            key = unit_key(members[unit], fingerprint)
-            outcomes = said.get(key, {})
-            if wanted <= outcomes.keys() and not any(outcomes[video] == Outcome.FAILED for video in wanted):
-                continue
-            receipt = store.receipt(name, key)
+        keys = {unit: unit_key(members[unit], fingerprint) for unit in present}
+        doubtful = [unit for unit, wanted in present.items() if not _all_well(wanted, said.get(keys[unit], {}))]
+        receipts = store.receipts(name, [keys[unit] for unit in doubtful])
+        for unit in doubtful:
+            wanted, outcomes, receipt = present[unit], said.get(keys[unit], {}), receipts.get(keys[unit])
             left = wanted if receipt is None else (wanted - receipt.outcomes.keys()) | (receipt.due(attempts) & wanted)
             if left:
                 due.videos[name][unit] = left if step.reads_media else wanted
             elif receipt is not None and any(receipt.outcomes[video] != outcomes.get(video) for video in wanted):
                 due = replace(due, stale=True)
     return due
+
+
+def _all_well(wanted: set[str], outcomes: dict[str, str]) -> bool:
+    return wanted <= outcomes.keys() and not any(outcomes[video] == Outcome.FAILED for video in wanted)
 
 
 def _said(workspace: Workspace, step: str) -> dict[str, dict[str, str]]:
@@ -86,11 +89,8 @@ def finished_units(workspace: Workspace, videos: pl.DataFrame) -> set[str]:
     ledger = as_frame(store.read_ledger("units", LEDGER))
     members = dict(ledger.group_by("unit").agg("content_id").iter_rows())
     said = _said(workspace, "label")
-    finished = set()
-    for unit, part in videos.group_by("unit").agg("content_id").iter_rows():
-        key = unit_key(members[unit], fingerprint)
-        receipt = None if key in said else store.receipt("label", key)
-        known = said[key].keys() if key in said else set() if receipt is None else receipt.outcomes.keys()
-        if set(part) <= known:
-            finished.add(unit)
-    return finished
+    present = {unit: set(part) for unit, part in videos.group_by("unit").agg("content_id").iter_rows()}
+    keys = {unit: unit_key(members[unit], fingerprint) for unit in present}
+    receipts = store.receipts("label", [key for key in keys.values() if key not in said])
+    known = {key: outcomes.keys() for key, outcomes in said.items()} | {key: r.outcomes.keys() for key, r in receipts.items()}
+    return {unit for unit, part in present.items() if part <= known.get(keys[unit], set())}

@@ -73,17 +73,17 @@ def due_units(workspace: Workspace, name: str) -> tuple[list[Receipt], list[Unit
     units = units_of(workspace)
     needed = sorted({read.stage for read in step.reads} | set(step.upstream))
     keys = {stage: {unit.name: unit_key(unit.members, fingerprints.of(stage)) for unit in units} for stage in (name, *needed)}
-    found = {stage: {unit: store.receipt(stage, key) for unit, key in keys[stage].items()} for stage in keys}
+    found = {stage: store.receipts(stage, keys[stage].values()) for stage in keys}
     receipts, tasks = [], []
     for unit in units:
         inputs, lost = {}, set()
         for stage in needed:
-            upstream = found[stage][unit.name]
+            upstream = found[stage].get(keys[stage][unit.name])
             if upstream is None:
                 raise WorkspaceError(f"step {name} needs {stage}, which has not run with these parameters; run `fauscan {stage}` first")
             inputs[stage] = upstream.content_digest()
             lost |= {content_id for content_id, outcome in upstream.outcomes.items() if outcome == Outcome.FAILED}
-        receipt = found[name][unit.name]
+        receipt = found[name].get(keys[name][unit.name])
         present = {str(video["content_id"]) for video in unit.videos}
         holds = receipt is not None and receipt.inputs == inputs and present <= receipt.outcomes.keys()
         if receipt is not None and holds and not receipt.due(workspace.params.limits.max_attempts) & present:
@@ -107,13 +107,11 @@ def receipts_of(workspace: Workspace, name: str) -> list[Receipt]:
     """
     fingerprint = Fingerprints(workspace).of(name)
     store = workspace.store()
-    receipts = []
-    for unit in units_of(workspace):
-        receipt = store.receipt(name, unit_key(unit.members, fingerprint))
-        if receipt is None:
-            raise WorkspaceError(f"step {name} has not run with these parameters; run `fauscan {name}` first")
-        receipts.append(receipt)
-    return receipts
+    keys = [unit_key(unit.members, fingerprint) for unit in units_of(workspace)]
+    found = store.receipts(name, keys)
+    if len(found) < len(keys):
+        raise WorkspaceError(f"step {name} has not run with these parameters; run `fauscan {name}` first")
+    return [found[key] for key in keys]
 
 
 def units_of(workspace: Workspace) -> list[Unit]:
