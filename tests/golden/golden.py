@@ -22,8 +22,8 @@ from pipelines.parquet import to_bytes
 from schemas.params import AudioParams, DecodeParams, FaceParams, FauParams, LabelParams, ScoreParams, SegmentParams
 from schemas.tables import AUDIO, FACES, FAU, FRAMES, LABELS, SCORES
 from stages import versions
-from stages.contract import as_frame, table_from_columns
-from tests.conftest import SINGLE_FACE, inventory_row, media
+from stages.contract import as_frame, concat, table_from_columns
+from tests.conftest import FACE_NOFACE, SINGLE_FACE, inventory_row, media
 
 FOLDER = Path(__file__).parent
 MAKE = "python tests/golden/make.py"
@@ -90,7 +90,9 @@ def _fau() -> Tables:
 def _audio() -> Tables:
     from stages.audio import Audio
 
-    rows = Audio(AudioParams(speech_floor_db=12.0))(inventory_row(SINGLE_FACE.path, _DECODE), media(SINGLE_FACE.path)).rows
+    stage = Audio(AudioParams(speech_floor_db=12.0))
+    clips = (SINGLE_FACE, FACE_NOFACE)  # the first is quiet; in the second the sound starts late, and somebody speaks
+    rows = concat([stage(inventory_row(clip.path, _DECODE), media(clip.path)).rows for clip in clips], AUDIO)
     mels = [values if row % 10 == 0 else None for row, values in enumerate(rows["power_db"].to_pylist())]
     return {"audio": rows.set_column(rows.column_names.index("power_db"), "power_db", pa.array(mels, AUDIO.field("power_db").type))}
 
@@ -162,8 +164,9 @@ def _segments() -> Tables:
         for i in range(90):
             if 50 <= i < 62:
                 continue
-            p = 0.5 + 0.45 * np.sin(i / (4 + 5 * track) + track)
-            rows.append({"track": track, "frame_index": i, "pts_us": i * 40_000, "p_total": p, "p_visual": 1 - p, "p_audio": 0.9 - p / 2})
+            p = 0.9 if track and 70 <= i < 73 else 0.5 + 0.45 * np.sin(i / (4 + 5 * track) + track)
+            fast = 0.5 + 0.45 * np.sin(i / 1.3)
+            rows.append({"track": track, "frame_index": i, "pts_us": i * 40_000, "p_total": p, "p_visual": fast, "p_audio": 0.9 - p / 2})
     params = SegmentParams(max_gap_ms=200, min_length_ms=200)
     return {"segments": segments.run(as_frame(_table([r | {"provenance_id": "golden"} for r in rows], LABELS)), params, 0.75, 0.5).rows}
 
@@ -179,14 +182,14 @@ def _input(name: str) -> pa.Table:
 
 
 def make_inputs() -> None:
-    """Thirty ticks of the clip's face, crops at 64 pixels, and 45 of its sound, as the stages make them on the day this is called."""
+    """28 ticks of the clip's face, crops at 64 pixels, and 43 of its sound, as the stages make them on the day this is called."""
     from stages.audio import Audio
     from stages.faces import Faces, decode_crop, encode_crop
 
     video, params = inventory_row(SINGLE_FACE.path, _DECODE), _FACES.model_copy(update={"jpeg_quality": 85})
-    faces = Faces(_DECODE, _FACES)(video, media(SINGLE_FACE.path)).rows.slice(10, 30)
+    faces = Faces(_DECODE, _FACES)(video, media(SINGLE_FACE.path)).rows.slice(10, 28)
     crops = [encode_crop(cv2.resize(decode_crop(c), (64, 64), interpolation=cv2.INTER_AREA), params) for c in faces["crop"].to_pylist()]
-    audio = Audio(AudioParams(speech_floor_db=12.0))(video, media(SINGLE_FACE.path)).rows.slice(0, 45)
+    audio = Audio(AudioParams(speech_floor_db=12.0))(video, media(SINGLE_FACE.path)).rows.slice(0, 43)
     (FOLDER / "inputs").mkdir(exist_ok=True)
     faces = table_from_columns({name: faces[name] for name in FACES.names} | {"crop": crops}, FACES)
     for name, table in (("faces", faces), ("audio", audio)):
