@@ -25,7 +25,9 @@ def unfinished(fs: Any, root: str) -> list[Upload]:
     bucket, _, prefix = root.partition("/")
     prefix = f"{prefix}/" if prefix else ""
     found = []
-    for raw in _pages(fs, bucket, prefix):
+    for raw in _of_bucket(fs, bucket):
+        if not raw["Key"].startswith(prefix):
+            continue
         size_bytes = _size_bytes(fs, bucket, raw["Key"], raw["UploadId"])
         found.append(Upload(raw["Key"].removeprefix(prefix), raw["UploadId"], size_bytes, raw["Initiated"].timestamp()))
     return sorted(found, key=lambda upload: (upload.name, upload.upload_id))
@@ -37,10 +39,11 @@ def abort(fs: Any, path: str, upload_id: str) -> None:
     fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload_id)
 
 
-def _pages(fs: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+def _of_bucket(fs: Any, bucket: str) -> Iterator[dict[str, Any]]:
+    """All of them: MinIO takes a prefix for a whole name (minio/minio issue 20989)."""
     marker: dict[str, str] = {}
     while True:
-        page = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **marker)
+        page = fs.call_s3("list_multipart_uploads", Bucket=bucket, **marker)
         yield from page.get("Uploads", [])
         if not page.get("IsTruncated"):
             return

@@ -280,6 +280,7 @@ Store({workspace.store_uri!r}).commit("faces", "unit", {KEY!r}, "fp", {{}}, [], 
     assert [file for file in store.files() if KEY in file.name] == []
     assert store.fingerprint_of("faces", KEY, "faces") is None
     assert list(find_waste(workspace, superseded=False, older_than_s=0)) == []
+    other = s3.client.create_multipart_upload(Bucket=workspace.store_uri.split("/")[2], Key="videos/store/notes/of/somebody/else.bin")
     waste = find_uploads(workspace, older_than_s=0)
     assert [w.file.name for w in waste] == [f"faces/ab/{KEY}/faces.parquet"]
     assert waste[0].kind is Kind.UPLOAD
@@ -291,6 +292,7 @@ Store({workspace.store_uri!r}).commit("faces", "unit", {KEY!r}, "fp", {{}}, [], 
     collect_garbage(workspace, delete=True, superseded=False, older_than_s=0)
     store.delete(waste[0].file)  # somebody else was quicker
     assert find_uploads(workspace, older_than_s=0) == []
+    assert [file.upload_id for file in store.unfinished()] == [other["UploadId"]]
 
 
 def test_a_table_of_several_parts_comes_back_whole(s3: S3Server, bucket: str, caplog: pytest.LogCaptureFixture) -> None:
