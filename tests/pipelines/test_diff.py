@@ -17,7 +17,6 @@ from pipelines.initialise import commit_all, initialise
 from schemas.errors import WorkspaceError
 from schemas.tables import DIFF, SEGMENT_DIFF
 from tests.pipelines.made_labels import write_data
-from tests.pipelines.test_cli import fauscan
 
 A = {"x/1.mp4": ["real"] * 10, "x/2.mp4": ["uncertain"] * 4 + [None], "y/3.mp4": ["fake", "fake"]}
 B = {"x/1.mp4": ["real"] * 7 + ["fake"] * 3, "x/2.mp4": ["uncertain"] * 4 + [None], "z/4.mp4": ["real"]}
@@ -123,7 +122,7 @@ def dvc_commit(workspace: Path, message: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_commits_of_a_dvc_workspace(tmp_path: Path) -> None:
+def test_two_commits_of_a_dvc_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     workspace = tmp_path / "ws"
     initialise(workspace, "archive", check=False)
     for stage in ("faces", "fau", "audio", "score", "label"):
@@ -140,9 +139,8 @@ def test_two_commits_of_a_dvc_workspace(tmp_path: Path) -> None:
     params.write_text(params.read_text(encoding="utf-8").replace("smooth_ticks: 5", "smooth_ticks: 9"), encoding="utf-8")
     dvc_commit(workspace, "B")
 
-    done = fauscan("diff", "HEAD~1", "HEAD", "-w", workspace, "--json", "--out", tmp_path / "d.parquet")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    assert run_diff("HEAD~1", "HEAD", workspace, tmp_path / "d.parquet", as_json=True)
+    found = json.loads(capsys.readouterr().out)
     assert found["frames"]["changed"] == pl.read_parquet(tmp_path / "d.parquet").height == 6
     assert [s["name"] for s in found["settings"]] == ["label.smooth_ticks"]
     state = subprocess.run(["git", "status", "--porcelain"], cwd=workspace, capture_output=True, text=True)

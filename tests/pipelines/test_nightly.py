@@ -211,9 +211,10 @@ def test_stopped_it_keeps_what_is_finished_and_goes_on_the_next_night(tmp_path: 
     params = (root / "params.yaml").read_text(encoding="utf-8").replace("name: ray", "name: local")
     (root / "params.yaml").write_text(params, encoding="utf-8")
     process = _stop_during("faces", number, root, os.kill)
-    assert process.wait(timeout=120) == code
     assert process.stderr is not None
-    assert "Traceback" not in process.stderr.read()
+    said = process.stderr.read()
+    assert process.wait(timeout=120) == code, said
+    assert "Traceback" not in said
     done = fauscan("nightly", "-w", root, "--settle", "0", "--tag")
     assert done.returncode == 0, done.stderr
     assert "faces      nothing new" in done.stderr or "faces" not in done.stderr.split("known", 1)[-1]
