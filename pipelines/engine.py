@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import logging
 import os
@@ -86,9 +87,17 @@ def _run_local(tasks: Sequence[Any], make_worker: MakeWorker, workers: int) -> I
             idle.put(worker)
 
     pool = concurrent.futures.ThreadPoolExecutor(len(made), "worker")
+    finished: queue.SimpleQueue[concurrent.futures.Future[Any]] = queue.SimpleQueue()
     try:
-        for future in concurrent.futures.as_completed([pool.submit(work, task) for task in tasks]):
-            yield future.result()
+        for task in tasks:
+            pool.submit(work, task).add_done_callback(finished.put)
+        left = len(tasks)
+        while left:
+            # Waiting without an end would miss a Ctrl-C that the system hands to another thread.
+            with contextlib.suppress(queue.Empty):
+                future = finished.get(timeout=0.5)
+                left -= 1
+                yield future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in made:

@@ -124,13 +124,18 @@ def _label(workspace: Workspace, bounds: Bounds, plan: Plan, descriptor: int) ->
     # A session of its own, and the lock's descriptor: killed alone, this process leaves a workspace that is still held.
     with subprocess.Popen(command, cwd=workspace.root, env=environment, pass_fds=(descriptor,), start_new_session=True) as process:
         try:
-            code = process.wait()
+            code = None
+            while code is None:
+                # Waiting without an end would miss a signal that the system hands to another thread.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = process.wait(timeout=0.5)
         except BaseException:
             # The step is asked, not DVC, which then ends by itself and leaves its locks in order. SIGTERM: shells start what
             # they put in the background with Ctrl-C switched off.
-            for child in psutil.Process(process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.terminate()
             process.wait()
             raise
     if code:
