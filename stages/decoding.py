@@ -257,7 +257,9 @@ def _decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any
 
 
 def one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    """What went wrong, without the path, which FFmpeg adds: it gives the machine away, and a remote file has another one each time."""
+    said = getattr(error, "strerror", None) or str(error)
+    return " ".join(said.split())[:200]
 
 
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 768_000
