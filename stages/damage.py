@@ -161,13 +161,14 @@ class PacketLog:
         for packet in sorted(starts):
             told.setdefault(incident_of[packet], []).append(packet)
         told |= {-1 - packet: [packet] for packet in at_key}
+        times = [pts_us for _, pts_us in self._frames]
         for incident, packets in told.items():
             broken = [packet for packet in packets if packet in self._bad]
             reason = Reason.BAD_PACKETS if broken else Reason.MISSING_FRAMES
             detail = f"{len(broken)} bad packets: {self._bad[broken[0]]}" if broken else holes[packets[0]]
             indices = spoiled.get(incident, [])
             damage.spoiled.update(dict.fromkeys(indices, reason))
-            nearest = self._nearest(packets[0])
+            nearest = self._nearest(packets[0], times)
             places: list[tuple[int | None, int | None]] = [*_runs(indices)] or [(nearest, nearest)]
             damage.failures += [(reason, low, high, detail) for low, high in places]
 
@@ -231,12 +232,13 @@ class PacketLog:
             holes.setdefault(int(earliest[at + 1]), f"about {missing} frames ({steps[at] / 1e6:.2f} s) are missing before it")
         return holes
 
-    def _nearest(self, packet: int) -> int | None:
-        """Index of the frame next to where the packet's own would stand."""
+    def _nearest(self, packet: int, times: list[int]) -> int | None:
+        """Index of the frame next to where the packet's own would stand; `times` of all frames."""
         if not self._frames:
             return None
-        pts = self._pts[packet]
-        index = sum(p < packet for p, _ in self._frames) if pts is None else bisect_left([time for _, time in self._frames], pts)
+        while packet > 0 and self._pts[packet] is None:
+            packet -= 1
+        index = bisect_left(times, self._pts[packet] or 0)
         return min(index, len(self._frames) - 1)
 
 
