@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,23 @@ CONTAINERS = (
     "mxf", "h264", "hevc", "ivf", "obu", "m4v", "dv", "rm", "nut", "gxf", "wtv", "swf", "nsv",
     "wav", "mp3", "flac", "aac", "ac3", "aiff", "caf", "amr", "au",
 )  # fmt: skip
+_FURTHEST_US = 1 << 61  # seventy thousand years
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 
 
-def open_container(path: Path) -> av.container.InputContainer:
+def open_container(path: Path, max_pixels: int = DecodeParams().max_pixels) -> av.container.InputContainer:
     """Opens a media file that may be hostile.
+
+    Args:
+        path: a local file.
+        max_pixels: larger pictures are not decoded to find out what is in the file: 700 bytes can ask for gigabytes.
 
     Raises:
         av.error.FFmpegError, OSError, ValueError: not one of `CONTAINERS`, damaged, or unreadable.
     """
     # "file:" keeps names such as "concat:a|b" or "http:..." from being taken for protocols.
-    return av.open(f"file:{path}", mode="r", options=_OPTIONS, metadata_errors="replace")
+    options = _OPTIONS | {"max_pixels": str(max_pixels)}
+    return av.open(f"file:{path}", mode="r", options=options, metadata_errors="replace")
 
 
 @dataclass(slots=True)
@@ -86,11 +93,11 @@ def scan_video(path: Path, origin_us: int, rotation_deg: int, params: DecodePara
     Raises:
         MediaError: the file does not open, has no video, or its pictures are too large.
     """
-    with open_for_scan(path) as container:
+    with open_for_scan(path, params.max_pixels) as container:
         stream = _video_stream(container)
         context = stream.codec_context
         context.thread_count = 1
-        context.options = {"err_detect": "explode"}
+        context.options = {"err_detect": "explode", "max_pixels": str(params.max_pixels)}
         if context.width * context.height > params.max_pixels:
             raise MediaError(Reason.TOO_LARGE, f"{context.width}x{context.height} pixels", Outcome.FILTERED)
         base = stream.time_base
@@ -103,7 +110,8 @@ def scan_video(path: Path, origin_us: int, rotation_deg: int, params: DecodePara
                 continue
             if item.width * item.height > params.max_pixels:
                 raise MediaError(Reason.TOO_LARGE, f"{item.width}x{item.height} pixels", Outcome.FILTERED)
-            pts_us = None if item.pts is None or base is None else pts_to_us(item.pts, base.numerator, base.denominator) - origin_us
+            pts_us = None if item.pts is None or base is None else stamp_us(item.pts, base)
+            pts_us = None if pts_us is None else pts_us - origin_us
             if pts_us is None or (last_us is not None and pts_us <= last_us):
                 dropped_from = index if dropped == 0 else dropped_from
                 dropped += 1
@@ -124,12 +132,12 @@ def scan_video(path: Path, origin_us: int, rotation_deg: int, params: DecodePara
             damage.failures.append((Reason.NON_MONOTONE_PTS, dropped_from, None, f"{dropped} frames left out"))
 
 
-def open_for_scan(path: Path) -> av.container.InputContainer:
+def open_for_scan(path: Path, max_pixels: int = DecodeParams().max_pixels) -> av.container.InputContainer:
     """`open_container`, with its errors as a `MediaError`."""
     try:
-        return open_container(path)
+        return open_container(path, max_pixels)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(Reason.OPEN_FAILED, _one_line(error)) from None
+        raise MediaError(Reason.OPEN_FAILED, one_line(error)) from None
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
@@ -147,6 +155,12 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream | Non
     return None
 
 
+def stamp_us(pts: int, base: Fraction) -> int | None:
+    """A stream's timestamp in microseconds, None for one so far away that it is none: the tables have 64 bits."""
+    at_us = pts_to_us(pts, base.numerator, base.denominator)
+    return at_us if abs(at_us) < _FURTHEST_US else None
+
+
 def _decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any]:
     """Frames, and a line of text for each packet that did not decode."""
     packets = container.demux(stream)
@@ -156,23 +170,24 @@ def _decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any
         except StopIteration:
             return
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            yield _one_line(error)
+            yield one_line(error)
             # The demuxer has given up; what the decoder still holds comes out with an empty packet.
             try:
                 yield from stream.decode(None)
             except (av.error.FFmpegError, OSError, ValueError) as flush_error:
-                yield _one_line(flush_error)
+                yield one_line(flush_error)
             return
         try:
             if packet.is_corrupt:
                 yield "the container marks the packet as damaged"
             yield from packet.decode()
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            yield _one_line(error)
+            yield one_line(error)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def one_line(error: Exception) -> str:
+    """What went wrong, without the file's name: the tables hold no path of this machine, and that of a remote file's copy is random."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
 
 
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 768_000
@@ -206,10 +221,11 @@ def scan_audio(path: Path, origin_us: int, end_us: int, damage: list[str]) -> It
             if isinstance(item, str):
                 damage.append(item)
                 continue
-            if item.pts is None or base is None or not _MIN_RATE_HZ <= item.sample_rate <= _MAX_RATE_HZ:
+            at_us = None if item.pts is None or base is None else stamp_us(item.pts, base)
+            if at_us is None or not _MIN_RATE_HZ <= item.sample_rate <= _MAX_RATE_HZ:
                 damage.append(f"a block without a timestamp, or of {item.sample_rate} Hz")
                 continue
-            pts_us = pts_to_us(item.pts, base.numerator, base.denominator) - origin_us
+            pts_us = at_us - origin_us
             if pts_us > end_us:
                 return
             yield AudioBlock(pts_us, item.sample_rate, _mono(item))

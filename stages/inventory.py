@@ -14,10 +14,9 @@ import pyarrow as pa
 from schemas.params import DecodeParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import INVENTORY, LISTING
-from schemas.timebase import pts_to_us
 from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, table_from_columns
-from stages.decoding import open_container, video_stream
+from stages.decoding import one_line, open_container, stamp_us, video_stream
 
 INPUT, OUTPUT, VERSION = LISTING, INVENTORY, versions.INVENTORY
 
@@ -62,13 +61,13 @@ class Inventory:
         if path.stat().st_size == 0:
             raise MediaError(Reason.EMPTY_FILE, "0 bytes")
         try:
-            container = open_container(path)
+            container = open_container(path, self._decode.max_pixels)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if Path(uri).suffix.lower() in VIDEO_SUFFIXES:
-                raise MediaError(Reason.OPEN_FAILED, " ".join(str(error).split())[:200]) from None
+                raise MediaError(Reason.OPEN_FAILED, one_line(error)) from None
             raise MediaError(Reason.NOT_A_VIDEO, "no video container", Outcome.FILTERED) from None
         with container:
-            return self._describe(container, _rotation(path))
+            return self._describe(container, _rotation(path, self._decode.max_pixels))
 
     def _describe(self, container: Any, rotation_deg: int) -> dict[str, Any]:
         video = video_stream(container)
@@ -142,29 +141,33 @@ def _packet_times(container: Any, video: Any, audio: Any) -> tuple[_PacketTimes,
             if stamp is None:
                 continue
             base = packet.time_base
-            start_us = pts_to_us(stamp, base.numerator, base.denominator)
+            start_us = stamp_us(stamp, base)
+            if start_us is None:
+                continue
             if packet.stream.index == video.index:
                 if not packet.is_discard:
                     times.video_pts.append(start_us)
             else:
-                end_us = start_us + pts_to_us(packet.duration or 0, base.numerator, base.denominator)
+                end_us = start_us + (stamp_us(packet.duration or 0, base) or 0)
                 # Encoder delay sits before zero and is cut off by the decoder.
                 start_us = max(start_us, 0) if start_us > -200_000 else start_us
                 times.audio_start_us = start_us if times.audio_start_us is None else min(times.audio_start_us, start_us)
                 times.audio_end_us = max(times.audio_end_us, end_us)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        return times, " ".join(str(error).split())[:200]
+        return times, one_line(error)
     return times, None
 
 
-def _rotation(path: Path) -> int:
+def _rotation(path: Path, max_pixels: int) -> int:
     """Counter-clockwise degrees that make the picture upright, right angles only. Only a decoded frame tells.
 
     The file is opened once more for it: going back in a container that was half read loses packets in MPEG streams.
     """
     try:
-        with open_container(path) as container:
+        with open_container(path, max_pixels) as container:
             video = video_stream(container)
+            if video is not None:
+                video.codec_context.options = {"max_pixels": str(max_pixels)}
             for frame in container.decode(video) if video is not None else ():
                 return int(round(frame.rotation / 90) * 90) % 360
     except (av.error.FFmpegError, OSError, ValueError):

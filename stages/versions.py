@@ -3,8 +3,8 @@
 They live apart from the stages so that a driver can tell what is done without importing torch, which takes seconds.
 """
 
-INVENTORY = 1
-FACES = 1
+INVENTORY = 2
+FACES = 2
 FAU = 1
 AUDIO = 1
 SCORE = 1
