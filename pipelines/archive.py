@@ -25,6 +25,9 @@ _STAMPS = ("ETag", "etag", "LastModified", "mtime", "created")
 """What file systems call the thing that changes when a file is replaced, best first."""
 
 
+_MARK = "\N{REPLACEMENT CHARACTER}"
+
+
 class Archive:
     """Files under one root, named by their path below it."""
 
@@ -91,7 +94,7 @@ class Archive:
         def unreadable(error: OSError) -> None:
             if error.filename == str(root):
                 raise error
-            found.append((_printable(Path(error.filename).relative_to(root)), 0, "unreadable"))
+            found.append((Path(error.filename).relative_to(root).as_posix(), 0, "unreadable"))
 
         for folder, folders, files in os.walk(root, onerror=unreadable):
             folders[:] = sorted(f for f in folders if Path(folder, f).resolve() not in skipped and f not in {".git", ".dvc"})
@@ -100,10 +103,10 @@ class Archive:
                 try:
                     facts = path.stat()
                 except OSError:
-                    found.append((_printable(path.relative_to(root)), 0, "unreadable"))
+                    found.append((path.relative_to(root).as_posix(), 0, "unreadable"))
                     continue
-                found.append((_printable(path.relative_to(root)), facts.st_size, str(facts.st_mtime_ns)))
-        return found
+                found.append((path.relative_to(root).as_posix(), facts.st_size, str(facts.st_mtime_ns)))
+        return _as_text(found)
 
     def _remote(self) -> list[tuple[str, int, str]]:
         self._fs.invalidate_cache()
@@ -203,6 +206,24 @@ class Archive:
             raise MediaError(Reason.READ_FAILED, f"{progress.value:,} of {facts['size']:,} bytes came")
 
 
-def _printable(path: Path) -> str:
-    """A relative path as text. A byte that is not UTF-8 becomes the replacement mark and its value: the file is listed, and fails."""
-    return "".join(f"\N{REPLACEMENT CHARACTER}{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in path.as_posix())
+def _as_text(found: list[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
+    """Names as text. A byte that is not UTF-8 becomes the replacement mark and its value: the file is listed, and fails.
+
+    Where it would be called like another file, it gets one more mark: every file has a row of its own.
+    """
+    named, taken = [], set()
+    for raw, size, stamp in sorted(found, key=lambda file: not _is_text(file[0])):
+        name = "".join(f"{_MARK}{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in raw)
+        while name in taken:
+            name += _MARK
+        taken.add(name)
+        named.append((name, size, stamp))
+    return named
+
+
+def _is_text(name: str) -> bool:
+    return not any("\udc80" <= c <= "\udcff" for c in name)
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__

@@ -18,6 +18,7 @@ from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.reasons import HELP, Outcome, Reason
 from schemas.tables import FAILURES
+from stages.view.names import visible_name
 
 _ROWS = 40
 
@@ -52,7 +53,7 @@ def list_failures(workspace: Workspace, reasons: Collection[Reason], outcome: Ou
     shown = rows if every_row else rows.head(_ROWS)
     for row in shown.to_dicts():
         frames = "" if row["frame_from"] is None else f"{row['frame_from']}-{row['frame_to']}"
-        listing.add_row(escape(repr(row["uri"])[1:-1]), row["stage"], row["reason"], frames, escape(row["detail"] or ""))
+        listing.add_row(escape(visible_name(row["uri"])), row["stage"], row["reason"], frames, escape(visible_name(row["detail"] or "")))
     console.print(listing)
     if shown.height < rows.height:
         console.print(f"… and {rows.height - shown.height:,} more; --all shows them", highlight=False)

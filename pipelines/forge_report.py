@@ -11,6 +11,7 @@ from rich.table import Table
 from pipelines.forge_sources import Skipped
 from pipelines.progress import console
 from schemas.recipe import KINDS, REAL
+from stages.view.names import visible_name
 
 _SPLITS = ("train", "dev", "test")
 _NAMED = 8  # skipped sources that are named; the rest is in the file
@@ -34,6 +35,7 @@ def print_summary(target: Path, rows: list[dict[str, Any]], skipped: list[Skippe
     console.print(table)
     skipped = [entry for entry in skipped if entry.reason != "excluded"]
     for entry in skipped[:_NAMED]:
-        console.print(f"{entry.uri}: {entry.reason} ({entry.detail}): {entry.consequence}", highlight=False, markup=False, style="yellow")
+        line = visible_name(f"{entry.uri}: {entry.reason} ({entry.detail}): {entry.consequence}")
+        console.print(line, highlight=False, markup=False, style="yellow")
     if len(skipped) > _NAMED:
         console.print(f"and {len(skipped) - _NAMED} more; all are in {target / 'skipped.csv'}", highlight=False, style="yellow")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipelines.archive import Archive
 from schemas.errors import ArchiveError
 from schemas.recipe import ForgeRecipe
-from schemas.truth import Split
+from schemas.truth import Split, leads_out
 from stages.contract import MediaError
 from stages.forge.audio_kinds import Span
 from stages.forge.footage import Timing
@@ -86,7 +86,7 @@ def read_identities(archive: Archive) -> dict[str, str] | None:
     """`identities.csv` of the archive as {path or glob: identity}; None when there is no such file.
 
     Raises:
-        ArchiveError: it lacks a column, or a cell is empty.
+        ArchiveError: it lacks a column, a cell is empty, or a path leads out of the archive.
     """
     try:
         with archive.open_media(IDENTITIES_NAME) as path:
@@ -101,6 +101,8 @@ def read_identities(archive: Archive) -> dict[str, str] | None:
         uri, identity = row.get("uri"), row.get("identity")
         if not uri or not identity:
             raise ArchiveError(f"{IDENTITIES_NAME}: line {number} needs a value under each of uri, identity")
+        if leads_out(uri.strip()):
+            raise ArchiveError(f"{IDENTITIES_NAME}: line {number}: {uri!r} leads out of the archive; give a path or pattern below it")
         found[uri.strip()] = identity.strip()
     return found
 

@@ -27,8 +27,8 @@ class GivenUp(Generic[Item]):
 def each(items: Sequence[Item], attempt: Callable[[Sequence[Item]], Answer]) -> Iterator[Answer | GivenUp[Item]]:
     """Answers for all items, together where that is possible.
 
-    A group that dies is tried once more, unless it ran into a limit, and then in halves: what is left in the end is one guilty
-    item, and as many answers as it took to leave it out.
+    A group that dies is tried once more and then in halves: what is left in the end is one guilty item, and as many answers as it
+    took to leave it out. A group that runs into a limit is taken apart at once: halves would wait for the same limit again and again.
 
     Args:
         items: what is to be done; nothing is tried when there are none.
@@ -44,7 +44,10 @@ def each(items: Sequence[Item], attempt: Callable[[Sequence[Item]], Answer]) -> 
     except (FauScanError, StoppedError, SetupError):
         raise
     except Exception as error:  # noqa: BLE001 - one video's trouble must not end the night; a bug is kept with its traceback
-        if len(items) > 1:
+        if len(items) > 1 and isinstance(error, DeathError) and not error.by_chance:
+            for item in items:
+                yield from each([item], attempt)
+        elif len(items) > 1:
             middle = len(items) // 2
             yield from each(items[:middle], attempt)
             yield from each(items[middle:], attempt)

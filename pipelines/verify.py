@@ -21,6 +21,7 @@ from schemas.errors import FauScanError, WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.reasons import Outcome
 from schemas.tables import MANIFEST
+from stages.view.names import visible_name
 
 _SHOWN = 50
 
@@ -88,7 +89,7 @@ def run_verify(workspace: Workspace) -> None:
     for fault in verify(workspace, seen):
         count += 1
         if count <= _SHOWN:
-            table.add_row(*(escape(text) for text in (fault.where, fault.what, fault.remedy)))
+            table.add_row(*(escape(visible_name(text)) for text in (fault.where, fault.what, fault.remedy)))
     checked = f"{seen.videos:,} files, {seen.receipts:,} receipts, {seen.tables:,} tables, {seen.size_bytes / 1e6:,.1f} MB"
     if not count:
         console.print(f"{checked}: all as promised", highlight=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import TruthError
 
@@ -44,6 +44,13 @@ class TruthRow(BaseModel):
     visual_fake_periods: list[Span] | None = None
     traces: list[Literal["audio", "visual"]] | None = None
 
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, file: str) -> str:
+        if leads_out(file):
+            raise ValueError(f"{file!r} leads out of the folder; give a path below it, without '..'")
+        return file
+
     @model_validator(mode="after")
     def _ordered(self) -> TruthRow:
         for start, end in [*self.fake_periods, *(self.audio_fake_periods or []), *(self.visual_fake_periods or [])]:
@@ -75,6 +82,11 @@ class TruthRow(BaseModel):
         ]
 
 
+def leads_out(path: str) -> bool:
+    """Whether a path from somebody else's table is anything but a place below a folder."""
+    return "\0" in path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts
+
+
 def read_truth(folder: Path) -> list[TruthRow]:
     """The rows of `folder/metadata.json`, in its order.
 
@@ -86,7 +98,7 @@ def read_truth(folder: Path) -> list[TruthRow]:
         raw = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise TruthError(f"{path}: no such file; `fauscan forge SRC {folder}` writes one, and LAV-DF's own is read too") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TruthError(f"{path}: can't be read as JSON: {error}") from None
     if not isinstance(raw, list):
         raise TruthError(f"{path}: must be a list of clips, as in LAV-DF")
@@ -97,5 +109,6 @@ def read_truth(folder: Path) -> list[TruthRow]:
         except ValidationError as error:
             problem = error.errors()[0]
             field = ".".join(str(part) for part in problem["loc"])
-            raise TruthError(f"{path}: row {number}: {field or 'row'}: {problem['msg'][0].lower()}{problem['msg'][1:]}") from None
+            what = problem["msg"].removeprefix("Value error, ")
+            raise TruthError(f"{path}: row {number}: {field or 'row'}: {what[0].lower()}{what[1:]}") from None
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ CONTAINERS = (
 )  # fmt: skip
 _FLUSHES = 32
 _CHUNK_HEAD_BYTES = 40  # between two packets of an AVI: chunk and list headers, a padding byte
+_FURTHEST_US = 1 << 61  # seventy thousand years
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 
 
@@ -39,14 +41,19 @@ TROUBLE = (av.error.FFmpegError, OSError, ValueError, IndexError)
 """What PyAV raises over damaged media. IndexError: a stream that a damaged file announces late, for which PyAV has no object."""
 
 
-def open_container(path: Path) -> av.container.InputContainer:
+def open_container(path: Path, max_pixels: int = DecodeParams().max_pixels) -> av.container.InputContainer:
     """Opens a media file that may be hostile.
+
+    Args:
+        path: a local file.
+        max_pixels: larger pictures are not decoded to find out what is in the file: 700 bytes can ask for gigabytes.
 
     Raises:
         TROUBLE: not one of `CONTAINERS`, damaged, or unreadable.
     """
     # "file:" keeps names such as "concat:a|b" or "http:..." from being taken for protocols.
-    return av.open(f"file:{path}", mode="r", options=_OPTIONS, metadata_errors="replace")
+    options = _OPTIONS | {"max_pixels": str(max_pixels)}
+    return av.open(f"file:{path}", mode="r", options=options, metadata_errors="replace")
 
 
 @dataclass(slots=True)
@@ -97,7 +104,7 @@ def scan_video(path: Path, origin_us: int, rotation_deg: int, params: DecodePara
     Raises:
         MediaError: the file does not open, has no video, or its pictures are too large.
     """
-    with open_for_scan(path) as container:
+    with open_for_scan(path, params.max_pixels) as container:
         stream = _video_stream(container)
         _refuse_large(stream.codec_context, params)
         codec = stream.codec_context.codec.canonical_name
@@ -126,7 +133,7 @@ def _pictures(
     container: av.container.InputContainer, stream: Any, path: Path, log: PacketLog, params: DecodeParams
 ) -> Iterator[tuple[int, av.VideoFrame, int | None]]:
     """(packet, picture, container time in microseconds) as the decoder gives them out; `log` hears of every packet and error."""
-    context = _decoder(stream)
+    context = _decoder(stream, params.max_pixels)
     by_libvpx = context is not stream.codec_context
     ranks = Ranks() if container.format.name == "avi" and stream.codec_context.codec.canonical_name in _REORDERED else None
     broken = ByteRanges(damaged_ranges(path) if "matroska" in container.format.name else [])
@@ -135,7 +142,7 @@ def _pictures(
     for packet in _packets(container, stream, log):
         if packet is not None:
             stamp = packet.pts if packet.pts is not None else packet.dts
-            pts_us = None if stamp is None or base is None or packet.is_discard else pts_to_us(stamp, base.numerator, base.denominator)
+            pts_us = None if stamp is None or base is None or packet.is_discard else stamp_us(stamp, base)
             data = bytes(packet)
             is_key = packet.is_keyframe and not (by_libvpx and data[1:4] != _VP9_SYNC)
             packet.opaque = log.packet(pts_us, is_key, shows=len(data) > _NO_PICTURE_BYTES)
@@ -159,7 +166,7 @@ def _pictures(
             number = picture.opaque if isinstance(picture.opaque, int) else log.last
             is_key = log.is_key(number) if by_libvpx else bool(picture.key_frame)
             log.shown(number, is_key, picture.is_corrupt, picture.interlaced_frame)
-            pts_us = None if picture.pts is None or base is None else pts_to_us(picture.pts, base.numerator, base.denominator)
+            pts_us = None if picture.pts is None or base is None else stamp_us(picture.pts, base)
             yield number, picture, pts_us if ranks is None else ranks.shown(number, is_key)
 
 
@@ -184,7 +191,7 @@ def _packets(container: av.container.InputContainer, stream: Any, log: PacketLog
         yield None
 
 
-def _decoder(stream: Any) -> Any:
+def _decoder(stream: Any, max_pixels: int) -> Any:
     """The stream's decoder, one thread, told to complain.
 
     VP9 goes to libvpx where it can: it finds nearly every flipped byte, FFmpeg's own decoder none, for a tenth of the speed.
@@ -197,7 +204,7 @@ def _decoder(stream: Any) -> Any:
     context.thread_count = 1
     context.copy_opaque = True
     # Picture hashes, where a stream has them, are compared with crccheck.
-    context.options = {"err_detect": "explode+crccheck+bitstream+buffer"}
+    context.options = {"err_detect": "explode+crccheck+bitstream+buffer", "max_pixels": str(max_pixels)}
     if codec == "av1":
         # libdav1d looks at the padding behind each tile's symbols only when it is strict; then it found every flipped byte of ours.
         context.options |= {"strict": "strict"}
@@ -209,10 +216,10 @@ def _refuse_large(picture: Any, params: DecodeParams) -> None:
         raise MediaError(Reason.TOO_LARGE, f"{picture.width}x{picture.height} pixels", Outcome.FILTERED)
 
 
-def open_for_scan(path: Path) -> av.container.InputContainer:
+def open_for_scan(path: Path, max_pixels: int = DecodeParams().max_pixels) -> av.container.InputContainer:
     """`open_container`, with its errors as a `MediaError`."""
     try:
-        return open_container(path)
+        return open_container(path, max_pixels)
     except TROUBLE as error:
         raise MediaError(Reason.OPEN_FAILED, one_line(error)) from None
 
@@ -230,6 +237,12 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream | Non
         if not stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context is not None:
             return stream
     return None
+
+
+def stamp_us(pts: int, base: Fraction) -> int | None:
+    """A stream's timestamp in microseconds, None for one so far away that it is none: the tables have 64 bits."""
+    at_us = pts_to_us(pts, base.numerator, base.denominator)
+    return at_us if abs(at_us) < _FURTHEST_US else None
 
 
 def _decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any]:
@@ -257,9 +270,8 @@ def _decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any
 
 
 def one_line(error: Exception) -> str:
-    """What went wrong, without the path, which FFmpeg adds: it gives the machine away, and a remote file has another one each time."""
-    said = getattr(error, "strerror", None) or str(error)
-    return " ".join(said.split())[:200]
+    """What went wrong, without the file's name: the tables hold no path of this machine, and that of a remote file's copy is random."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
 
 
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 768_000
@@ -293,10 +305,11 @@ def scan_audio(path: Path, origin_us: int, end_us: int, damage: list[str]) -> It
             if isinstance(item, str):
                 damage.append(item)
                 continue
-            if item.pts is None or base is None or not _MIN_RATE_HZ <= item.sample_rate <= _MAX_RATE_HZ:
+            at_us = None if item.pts is None or base is None else stamp_us(item.pts, base)
+            if at_us is None or not _MIN_RATE_HZ <= item.sample_rate <= _MAX_RATE_HZ:
                 damage.append(f"a block without a timestamp, or of {item.sample_rate} Hz")
                 continue
-            pts_us = pts_to_us(item.pts, base.numerator, base.denominator) - origin_us
+            pts_us = at_us - origin_us
             if pts_us > end_us:
                 return
             yield AudioBlock(pts_us, item.sample_rate, _mono(item))

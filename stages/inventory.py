@@ -13,10 +13,9 @@ import pyarrow as pa
 from schemas.params import DecodeParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import INVENTORY, LISTING
-from schemas.timebase import pts_to_us
 from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, table_from_columns
-from stages.decoding import TROUBLE, one_line, open_container, video_stream
+from stages.decoding import TROUBLE, one_line, open_container, stamp_us, video_stream
 from stages.lengths import missing_bytes
 
 INPUT, OUTPUT, VERSION = LISTING, INVENTORY, versions.INVENTORY
@@ -64,13 +63,13 @@ class Inventory:
         if path.stat().st_size == 0:
             raise MediaError(Reason.EMPTY_FILE, "0 bytes")
         try:
-            container = open_container(path)
+            container = open_container(path, self._decode.max_pixels)
         except TROUBLE as error:
             if Path(uri).suffix.lower() in VIDEO_SUFFIXES:
                 raise MediaError(Reason.OPEN_FAILED, one_line(error)) from None
             raise MediaError(Reason.NOT_A_VIDEO, "no video container", Outcome.FILTERED) from None
         with container:
-            return self._describe(container, _first_look(path), missing_bytes(path))
+            return self._describe(container, _first_look(path, self._decode.max_pixels), missing_bytes(path))
 
     def _describe(self, container: Any, look: _Look, missing: int) -> dict[str, Any]:
         video = video_stream(container)
@@ -170,10 +169,10 @@ def _packet_times(container: Any, video: Any, audio: Any) -> tuple[_PacketTimes,
             is_video, is_audio = packet.stream.index == video.index, audio is not None and packet.stream.index == audio.index
             times.num_packets += is_video
             base = packet.time_base
-            if stamp is None or base is None:
+            start_us = None if stamp is None or base is None else stamp_us(stamp, base)
+            if start_us is None:
                 continue
-            start_us = pts_to_us(stamp, base.numerator, base.denominator)
-            end_us = start_us + pts_to_us(packet.duration or 0, base.numerator, base.denominator)
+            end_us = start_us + (stamp_us(packet.duration or 0, base) or 0)
             if not packet.is_discard:
                 times.end_us = max(times.end_us, end_us)
             if is_video and not packet.is_discard:
@@ -190,14 +189,16 @@ def _packet_times(container: Any, video: Any, audio: Any) -> tuple[_PacketTimes,
     return times, None
 
 
-def _first_look(path: Path) -> _Look:
+def _first_look(path: Path, max_pixels: int) -> _Look:
     """Decodes one frame.
 
     The file is opened once more for it: going back in a container that was half read loses packets in MPEG streams.
     """
     try:
-        with open_container(path) as container:
+        with open_container(path, max_pixels) as container:
             video = video_stream(container)
+            if video is not None:
+                video.codec_context.options = {"max_pixels": str(max_pixels)}
             for frame in container.decode(video) if video is not None else ():
                 return _Look(int(round(frame.rotation / 90) * 90) % 360, frame.width, frame.height)
     except TROUBLE:

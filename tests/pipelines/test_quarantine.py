@@ -60,6 +60,22 @@ def test_what_ran_into_a_limit_is_not_tried_again() -> None:
     assert tries == 1
 
 
+def test_a_limit_is_waited_for_twice_at_most_for_each_guilty_item() -> None:
+    waits = 0
+
+    def attempt(items: Sequence[int]) -> list[int]:
+        nonlocal waits
+        if 13 in items:
+            waits += 1
+            raise DeathError(Reason.TIMEOUT, "longer than 1 s", by_chance=False)
+        return list(items)
+
+    answers = list(each(range(32), attempt))
+    assert GivenUp(13, Reason.TIMEOUT, "longer than 1 s") in answers
+    assert sorted(answer[0] for answer in answers if not isinstance(answer, GivenUp)) == [n for n in range(32) if n != 13]
+    assert waits == 2
+
+
 def test_an_error_of_ours_costs_one_item_and_is_kept() -> None:
     def attempt(items: Sequence[int]) -> list[int]:
         if 2 in items:
