@@ -194,7 +194,7 @@ def _packets(container: av.container.InputContainer, stream: Any, log: PacketLog
 def _decoder(stream: Any, max_pixels: int) -> Any:
     """The stream's decoder, one thread, told to complain.
 
-    VP9 goes to libvpx where it can: it finds nearly every flipped byte, FFmpeg's own decoder none, for a tenth of the speed.
+    VP9 goes to libvpx where it can: it finds nearly every flipped byte, FFmpeg's own decoder none; it is 0 to 12 % slower.
     """
     context = stream.codec_context
     codec = context.codec.canonical_name
