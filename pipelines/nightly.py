@@ -66,8 +66,8 @@ def nightly(root: Path, job: NightlyJob) -> int:
         BusyError: another FauScan is at work in the workspace.
         FauScanError: what the steps raise; finished units are kept, and the next night goes on from there.
     """
-    with locked(root.absolute()) as descriptor:
-        workspace = Workspace.open(root)
+    workspace = Workspace.open(root)
+    with locked(workspace.root) as descriptor:
         started = time.monotonic()
         before = _Snapshot.of(workspace)
         plan = make_plan(workspace, job.settle_s)

@@ -19,7 +19,7 @@ from pipelines.nightly import TOO_MANY_FAILURES, NightlyJob, nightly, seconds
 from pipelines.plan import Plan, make_plan
 from pipelines.runlog import read_log
 from pipelines.workspace import Workspace
-from schemas.errors import BusyError, ParamsError
+from schemas.errors import BusyError, ParamsError, WorkspaceError
 from tests.conftest import NO_FACE, SINGLE_FACE
 from tests.pipelines.saboteur import write_clip
 from tests.pipelines.test_cli import fauscan
@@ -172,6 +172,12 @@ def test_a_busy_workspace_is_said_so(labelled: Path) -> None:
         done = fauscan("nightly", "-w", labelled)
     assert done.returncode == 75
     assert "another FauScan is at work here" in done.stderr
+
+
+def test_a_folder_that_is_not_there_stays_so(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="no such folder"):
+        nightly(tmp_path / "none", NightlyJob())
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(("text", "value"), [("6h", 21600), ("90m", 5400), ("1.5 h", 5400), ("30s", 30), ("45", 45), ("10min", 600)])
