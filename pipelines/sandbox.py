@@ -106,10 +106,15 @@ class Sandbox:
     def _alive(self) -> tuple[Connection, subprocess.Popen[bytes]]:
         if self._closed:
             raise StoppedError
-        if self._process is None or self._process.poll() is not None or self._pipe is None:
+        pipe, process = self._pipe, self._process
+        if process is None or process.poll() is not None or pipe is None:
             self._kill()
-            self._pipe, self._process = _start()
-        return self._pipe, self._process
+            pipe, process = _start()
+            self._pipe, self._process = pipe, process
+        if self._closed:  # by another thread, which may have seen the old process or none
+            self._kill()
+            raise StoppedError
+        return pipe, process
 
     def _kill(self) -> None:
         with self._lock:
