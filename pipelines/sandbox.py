@@ -23,6 +23,7 @@ from schemas.errors import FauScanError
 from schemas.reasons import Reason
 
 _POLL_S = 0.05
+READY = b"ready"
 MakeRunner = Callable[[], Callable[[Any], Any]]
 """Picklable: it is called in the sandbox's process, once; what it returns is called there for each task."""
 
@@ -55,6 +56,7 @@ class Sandbox:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._ready = False
         self._closed = False
         self._lock = threading.Lock()
 
@@ -71,6 +73,7 @@ class Sandbox:
             DeathError: the process died, or was killed for one of the two limits.
             StoppedError: `close` was called meanwhile.
             SetupError: the runner could not be made.
+            FauScanError: the process did not come up.
             Exception: what the runner raised.
         """
         pipe, process = self._alive()
@@ -78,7 +81,7 @@ class Sandbox:
         try:
             pipe.send_bytes(pickle.dumps((make_runner, task), protocol=pickle.HIGHEST_PROTOCOL))
             watched = psutil.Process(process.pid)
-            while not pipe.poll(_POLL_S):
+            while not self._has_answer(pipe):
                 if process.poll() is not None:
                     break
                 if time.monotonic() > deadline:
@@ -98,6 +101,15 @@ class Sandbox:
             raise DeathError(Reason.OUT_OF_MEMORY, "memory could not be had", by_chance=True)
         raise answer
 
+    def _has_answer(self, pipe: Connection) -> bool:
+        """Waits a moment for one. The first thing that a process says is that it is ready."""
+        if not pipe.poll(_POLL_S):
+            return False
+        if self._ready:
+            return True
+        self._ready = pipe.recv_bytes() == READY
+        return False
+
     def close(self) -> None:
         """Ends the process, whatever it is doing. Nothing runs here afterwards."""
         self._closed = True
@@ -110,7 +122,7 @@ class Sandbox:
         if process is None or process.poll() is not None or pipe is None:
             self._kill()
             pipe, process = _start()
-            self._pipe, self._process = pipe, process
+            self._pipe, self._process, self._ready = pipe, process, False
         if self._closed:  # by another thread, which may have seen the old process or none
             self._kill()
             raise StoppedError
@@ -134,6 +146,8 @@ class Sandbox:
         self._kill()
         if code == -signal.SIGKILL:
             return DeathError(Reason.OUT_OF_MEMORY, "killed from outside, as systems do when memory runs out", by_chance=True)
+        if code > 0 and not self._ready:
+            return FauScanError(f"a worker process ended with exit code {code} before its first video; what it said is above")
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return DeathError(Reason.DECODER_CRASHED, f"the process ended with {how}", by_chance=True)
 

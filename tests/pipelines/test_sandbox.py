@@ -90,15 +90,15 @@ def test_a_death_says_why_and_the_next_task_has_a_new_process(
 
 
 @pytest.mark.slow
-def test_a_process_that_is_dead_before_its_first_word_is_a_death_as_any_other(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_killed_before_its_first_word_is_a_death_as_any_other(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     def stillborn(_: int) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+        process = subprocess.Popen([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"])
         process.wait()
         return process
 
     with monkeypatch.context() as patched:
         patched.setattr("pipelines.sandbox._spawn", stillborn)
-        with pytest.raises(DeathError, match="exit code 3") as caught:
+        with pytest.raises(DeathError, match="SIGSEGV") as caught:
             call(sandbox, 1)
     assert caught.value.by_chance
     assert call(sandbox, 1)[2] == 1
@@ -137,6 +137,22 @@ def test_a_runner_that_can_not_be_made_is_nobodys_video(sandbox: Sandbox) -> Non
     one, two = call(sandbox, 1, "one"), call(sandbox, 1, "two")
     assert (one[0], two[0]) == ("one", "two")
     assert one[1] == two[1]
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_come_up_is_nobodys_video_either(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyarrow.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(FauScanError, match="exit code 3 before its first video"):
+        call(sandbox, 1)
+
+
+@pytest.mark.slow
+def test_pandas_is_not_imported_but_can_be(sandbox: Sandbox) -> None:
+    see = pickle.dumps(functools.partial(eval, "lambda _: __import__('sys').modules.get('pandas')"))
+    use = pickle.dumps(functools.partial(eval, "lambda _: __import__('pandas').DataFrame({'a': [1]}).shape"))
+    assert sandbox.call(see, 1, 60, 4096) is None
+    assert sandbox.call(use, 1, 60, 4096) == (1, 1)
 
 
 @pytest.mark.slow
