@@ -9,9 +9,11 @@ import logging
 import os
 import pickle
 import queue
+import socket
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +24,7 @@ from stages.quiet import quiet_stderr
 # Only receipts travel, so the object store can stay small; Ray's default is a third of the memory.
 _OBJECT_STORE_BYTES = 256 * 2**20
 _TRIES = 4
+_ANSWER_S = 20.0
 
 
 class Worker(Protocol):
@@ -113,65 +116,109 @@ def _actor(make_worker: MakeWorker) -> type:
     The worker's recipe is part of the class, not a constructor argument: arguments lie in the object store, and an
     actor that restarts after its arguments were evicted would fail.
     """
+    recipe, ours = pickle.dumps(make_worker), version("fauscan")
 
     class UnitActor:
-        def __init__(self) -> None:
-            self._worker = make_worker()
+        _worker: Worker | None = None
 
         def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
-            return {"index": list(block["index"]), "answer": [pickle.dumps(self._answer(pickle.loads(task))) for task in block["task"]]}
+            return {"index": list(block["index"]), "answer": [pickle.dumps(self._answer(task)) for task in block["task"]]}
 
-        def _answer(self, task: Any) -> Any:
+        def _answer(self, task: bytes) -> Any:
             # Ray drops blocks that raise (max_errored_blocks), and wraps exceptions in layers of its own: ours travel as answers.
             try:
-                return self._worker(task)
+                if self._worker is None:
+                    self._worker = self._made()
+                return self._worker(pickle.loads(task))
             except Exception as error:  # noqa: BLE001
                 return error
+
+        def _made(self) -> Worker:
+            try:
+                theirs = version("fauscan")
+                if theirs == ours:
+                    return pickle.loads(recipe)()
+            except ImportError as error:
+                theirs = str(error)
+            where = f"the Ray node {socket.gethostname()} has another FauScan than the driver ({theirs}, not {ours})"
+            raise FauScanError(f"{where}; install the same on every node")
 
     return UnitActor
 
 
 def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus: Gpus) -> Iterator[Any]:
+    _connect()
+    fit = _fitting(gpus.per_worker)
+    # A number that was asked for may exceed what is there now: clusters grow.
+    most = (gpus.workers if gpus.per_worker else workers) or fit
+    actor = _actor(make_worker)
+    missing = dict(enumerate(tasks))
+    for again in range(_TRIES):
+        for index, answer in _pass(dict(missing), actor, min(most, len(missing)), gpus.per_worker, alone=again > 0):
+            del missing[index]
+            yield answer
+        if not missing:
+            return
+    raise FauScanError(
+        f"{len(missing)} of {len(tasks)} tasks lost their Ray worker {_TRIES} times (a node short of memory, or nodes that went away); "
+        "the others are finished, run the same command to go on"
+    )
+
+
+def _pass(tasks: Mapping[int, Any], actor: type, most: int, gpus_per_worker: float, *, alone: bool) -> Iterator[tuple[int, Any]]:
+    """Answers to the tasks whose worker did not go away meanwhile.
+
+    Ray itself tries nothing again: until it notices that a node is gone, it spends all the tries of a task within seconds on
+    that node. A later pass has new actors, on nodes that are there. With `alone`, no task waits behind another one that
+    may take its worker along.
+    """
     import ray
     import ray.data
 
-    _connect()
-    have = ray.cluster_resources()
-    slots = int(have.get("GPU", 0) / gpus.per_worker) if gpus.per_worker else int(have.get("CPU", 1))
-    if not slots:
-        raise FauScanError(
-            f"engine.gpus_per_worker is {gpus.per_worker:g}, but the cluster has {have.get('GPU', 0):g} GPUs; set it to 0 to score on CPUs"
-        )
-    # A number that was asked for may exceed what is there now: clusters grow.
-    most = max(1, min((gpus.workers if gpus.per_worker else workers) or slots, len(tasks)))
-    items = [{"index": index, "task": pickle.dumps(task)} for index, task in enumerate(tasks)]
+    items = [{"index": index, "task": pickle.dumps(task)} for index, task in tasks.items()]
+    pool = {"size": most, "max_tasks_in_flight_per_actor": 1} if alone else {"min_size": 1, "max_size": most}
     with warnings.catch_warnings():
         # max_restarts has no other way in yet; Ray warns of the way that it will have.
         warnings.simplefilter("ignore", DeprecationWarning)
         results = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-            _actor(make_worker),
-            batch_size=None,  # a block is a task; splitting blocks can deadlock an actor pool that holds every CPU
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+            actor,
+            batch_size=1,  # a block is a task; Ray wants a number here for GPUs
+            compute=ray.data.ActorPoolStrategy(**pool),
             num_cpus=1,
-            num_gpus=gpus.per_worker or None,
+            num_gpus=gpus_per_worker or None,
             max_restarts=-1,
-            max_task_retries=_TRIES - 1,  # without it a task that loses its actor is tried for ever
+            max_task_retries=0,  # the default is for ever
         )
-    missing = set(range(len(tasks)))
     try:
         for row in results.iter_rows():
             answer = pickle.loads(row["answer"])
             if isinstance(answer, Exception):
                 raise answer
-            missing.discard(row["index"])
-            yield answer
+            yield row["index"], answer
     except ray.exceptions.RayError as error:
         raise FauScanError(f"Ray gave up ({' '.join(str(error).split())[:200]}); run the same command to go on") from None
-    if missing:
+
+
+def _fitting(gpus_per_worker: float) -> int:
+    """How many workers the cluster holds now: each has a CPU, and its share of one GPU or whole ones, on one node."""
+    import ray
+
+    have = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus, gpus = (sum(node.get(kind, 0) for node in have) for kind in ("CPU", "GPU"))
+    if not gpus_per_worker:
+        fit = int(cpus)
+    elif gpus_per_worker <= 1:
+        fit = sum(int(min(node.get("CPU", 0), int(node.get("GPU", 0)) * int(1 / gpus_per_worker + 1e-6))) for node in have)
+    else:
+        fit = sum(int(min(node.get("CPU", 0), node.get("GPU", 0) // gpus_per_worker)) for node in have)
+    if fit:
+        return fit
+    if gpus_per_worker:
         raise FauScanError(
-            f"{len(missing)} of {len(tasks)} tasks lost their Ray worker {_TRIES} times (a node short of memory, or nodes that went away); "
-            "the others are finished, run the same command to go on"
+            f"engine.gpus_per_worker is {gpus_per_worker:g}, but no node of the cluster has that beside a CPU "
+            f"({gpus:g} GPUs, {cpus:g} CPUs in all); set it to 0 to score on CPUs"
         )
+    raise FauScanError("the Ray cluster has no CPUs to work on; add a node (`ray start --address=HEAD:PORT`)")
 
 
 def train_on_ray(loop: Callable[[], None], workers: int, use_gpu: bool, folder: Path) -> None:
@@ -186,11 +233,11 @@ def train_on_ray(loop: Callable[[], None], workers: int, use_gpu: bool, folder: 
     Raises:
         FauScanError: a worker failed; the message is the worker's own.
     """
+    _connect()
     import ray
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    _connect()
     have = ray.cluster_resources()
     if workers > have.get("GPU" if use_gpu else "CPU", 0):
         kind = "GPUs" if use_gpu else "CPUs"
@@ -211,6 +258,8 @@ def train_on_ray(loop: Callable[[], None], workers: int, use_gpu: bool, folder: 
 @functools.cache
 def _connect() -> None:
     """Joins the cluster that RAY_ADDRESS names, or starts one here; once for each process."""
+    # What Ray says about nodes and actors that went away comes past every logger. Read when ray is imported.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     import ray
     from ray.data import DataContext
 
@@ -218,6 +267,7 @@ def _connect() -> None:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     address = os.environ.get("RAY_ADDRESS")
     if address:
+        _check_address(address)
         try:
             with quiet_stderr():
                 ray.init(address=address, **quiet)
@@ -233,7 +283,22 @@ def _connect() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    # A lost block is found missing at the end and said; the default ends the run for all.
+    # A lost block is found missing at the end of a pass; the default ends the run for all.
     context.max_errored_blocks = -1
     for name in ("ray.data", "ray.data._internal"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _check_address(address: str) -> None:
+    """Ray itself tries for minutes, in silence, to join a cluster that is not there."""
+    if "://" in address:
+        raise FauScanError(f"RAY_ADDRESS is {address!r}; give the head's HOST:PORT (6379), or send the run there with `ray job submit`")
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return  # auto, local
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise FauScanError(f"RAY_ADDRESS is {address!r}, where nobody answers ({error}); start the cluster or unset it") from None
+    # For somebody who answers and is no Ray: one attempt, which takes 40 s.
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")

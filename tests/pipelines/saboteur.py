@@ -1,4 +1,4 @@
-"""Makes the decoder really crash, hang or eat memory on files with such names, in every process that a command starts."""
+"""Makes the decoder really crash, hang, wait or eat memory on files with such names, in every process that a command starts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 
 from tests.conftest import SINGLE_FACE
 
+GATE = "FAUSCAN_TEST_GATE"
+"""Names a folder: who decodes a `gate` video writes down its process id there, and waits until the folder holds `open`."""
+
 _HOOK = """
-import importlib.util, sys
+import importlib.util, os, sys
 
 class Hook:
     def find_spec(self, name, path=None, target=None):
@@ -31,6 +34,12 @@ class Hook:
                 if "hang" in path.name:
                     import ctypes
                     ctypes.PyDLL(None).sleep(10_000)  # holds the interpreter's lock, as a native hang does
+                if "gate" in path.name:
+                    import time
+                    folder = os.environ["FAUSCAN_TEST_GATE"]
+                    open(os.path.join(folder, str(os.getpid())), "x").close()
+                    while not os.path.exists(os.path.join(folder, "open")):
+                        time.sleep(0.05)
                 if "bomb" in path.name:
                     kept = []
                     while True:

@@ -1,0 +1,156 @@
+"""A Ray cluster of several nodes: nodes die and join, jobs are submitted, GPUs are shared; the labels stay the same."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+
+from pipelines import engine
+from schemas.errors import FauScanError
+from schemas.params import EngineParams
+from tests.pipelines.ray_nodes import Nodes, Share
+from tests.pipelines.saboteur import GATE, different_clips, fauscan_in, sabotage
+from tests.pipelines.test_whole import tree
+
+_CLIPS = ["0.mp4", "1.mp4", "2.mp4", "3.mp4", "4.mp4", "gate.mp4"]
+_SANDBOX = "pipelines.sandboxed"
+_STEPS = ["inventory", "faces", "fau", "audio", "score", "label", "report"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """archive/, params.yaml with a unit for each video, and reference/: what an undisturbed run on this machine says."""
+    root = tmp_path_factory.mktemp("cluster")
+    different_clips(root / "archive", *_CLIPS)
+    (root / "params.yaml").write_text("units: {max_videos: 1}\nengine: {workers: 2}", encoding="utf-8")
+    done = fauscan_in(
+        dict(os.environ), "run", root / "archive", "-w", root / "reference", "--engine", "local", "--params", root / "params.yaml"
+    )
+    assert done.returncode == 0, done.stderr
+    (root / "reference.txt").write_text(done.stdout, encoding="utf-8")
+    (root / "gate").mkdir()
+    return root
+
+
+@pytest.fixture(scope="module")
+def nodes(folder: Path) -> Iterator[Nodes]:
+    """A head without CPUs and two nodes with two CPUs and, so they say, a GPU."""
+    started = Nodes({**sabotage(folder / "hook"), GATE: str(folder / "gate")})
+    try:
+        for _ in range(2):
+            started.add(num_cpus=2, num_gpus=1)
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def joined(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process as a driver."""
+    import ray
+
+    ray.shutdown()
+    engine._connect.cache_clear()
+    monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+    yield
+    ray.shutdown()
+    engine._connect.cache_clear()
+
+
+def shares(folder: Path, gpus: engine.Gpus, wanted: int, tasks: int) -> list[tuple[int, float, float, list[str]]]:
+    folder.mkdir()
+    return list(engine.run(list(range(tasks)), functools.partial(Share, folder, wanted), EngineParams(name="ray", workers=1), gpus=gpus))
+
+
+@pytest.mark.slow
+def test_gpu_workers_are_as_many_as_fit_and_as_were_asked_for(joined: None, tmp_path: Path) -> None:
+    whole = shares(tmp_path / "whole", engine.Gpus(1.0, workers=8), wanted=2, tasks=6)
+    assert len(whole) == 6
+    assert len({process for process, *_ in whole}) == 2  # a node has one GPU, whatever was asked for
+    assert {tuple(share[1:3]) for share in whole} == {(1.0, 1.0)}
+    assert {tuple(ids) for *_, ids in whole} == {("0",)}
+
+    half = shares(tmp_path / "half", engine.Gpus(0.5, workers=1), wanted=1, tasks=3)
+    assert [share[1:] for share in half] == [(1.0, 0.5, ["0"])] * 3
+    assert len({process for process, *_ in half}) == 1
+
+    (cpu,) = shares(tmp_path / "cpu", engine.NO_GPUS, wanted=1, tasks=1)
+    assert cpu[1:] == (1.0, 0.0, [])
+
+
+@pytest.mark.slow
+def test_workers_that_fit_are_counted_node_by_node(joined: None) -> None:
+    engine._connect()
+    # Two nodes, each with two CPUs and a GPU: three workers of 0.3 would fit on the GPU, but not on the CPUs.
+    assert [engine._fitting(share) for share in (0.0, 0.3, 0.5, 0.6, 1.0)] == [4, 4, 4, 2, 2]
+    with pytest.raises(FauScanError, match=r"gpus_per_worker is 2, but no node of the cluster has that beside a CPU \(2 GPUs, 4 CPUs"):
+        engine._fitting(2.0)
+
+
+@pytest.mark.slow
+def test_a_submitted_job_ends_with_the_same_labels(nodes: Nodes, folder: Path) -> None:
+    (folder / "one").mkdir()
+    shutil.copy(folder / "archive" / "0.mp4", folder / "one")
+    fauscan = [sys.executable, "-m", "pipelines.cli", "run", folder / "one", "-w", folder / "job", "--params", folder / "params.yaml"]
+    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", nodes.job_server, "--", *fauscan]
+    done = subprocess.run(submit, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "succeeded" in done.stdout
+    ours, theirs = (pl.read_parquet(folder / name / "data" / "labels") for name in ("job", "reference"))
+    assert ours.height > 0
+    assert ours.equals(theirs.filter(pl.col("content_id").is_in(ours["content_id"].unique().implode())))
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_and_a_node_that_joins_change_nothing(nodes: Nodes, folder: Path) -> None:
+    workspace, gate = folder / "disturbed", folder / "gate"
+    command = [sys.executable, "-m", "pipelines.cli", "run", folder / "archive", "-w", workspace, "--params", folder / "params.yaml"]
+    run = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RAY_ADDRESS": nodes.address},
+    )
+    # Some faces are there, and those of one video are being worked on.
+    while not (waiting := list(gate.iterdir())) or not list(workspace.glob("store/faces/*/*/receipt.json")):
+        assert run.poll() is None, run.communicate()[1]
+        time.sleep(0.05)
+    (at_work,) = (psutil.Process(int(path.name)) for path in waiting)
+    above = {process.pid for process in at_work.parents()}
+    (node,) = (node for node in nodes.cluster.worker_nodes if node.all_processes["raylet"][0].process.pid in above)
+    assert at_work in nodes.kill(node, but=_SANDBOX)
+    psutil.wait_procs([at_work], timeout=60)
+    assert not at_work.is_running()  # it went with its node
+    (gate / "open").touch()
+    nodes.add(num_cpus=2)
+    stdout, stderr = run.communicate(timeout=600)
+
+    assert run.returncode == 0, stderr
+    assert stdout == (folder / "reference.txt").read_text(encoding="utf-8")
+    assert [line.split()[0] for line in stderr.splitlines()] == _STEPS  # nothing of Ray's
+    assert len(list(gate.iterdir())) == 3  # the video was begun twice
+    for part in ("data", "store"):
+        ours, theirs = tree(workspace / part), tree(folder / "reference" / part)
+        kept = {name for name in ours if not Path(name).name.startswith(".tmp-")}  # the node may have died while it wrote
+        assert kept == theirs.keys()
+        assert [name for name in theirs if ours[name] != theirs[name]] == []
+    _, left = psutil.wait_procs([p for p in psutil.process_iter() if _is_ours(p, gate)], timeout=60)
+    assert left == []
+
+
+def _is_ours(process: psutil.Process, gate: Path) -> bool:
+    try:
+        return _SANDBOX in process.cmdline() and process.environ().get(GATE) == str(gate)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
