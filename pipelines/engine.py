@@ -23,7 +23,7 @@ from stages.quiet import quiet_stderr
 
 # Only receipts travel, so the object store can stay small; Ray's default is a third of the memory.
 _OBJECT_STORE_BYTES = 256 * 2**20
-_TRIES = 4
+_TRIES = 3
 _ANSWER_S = 20.0
 
 
@@ -119,7 +119,9 @@ def _actor(make_worker: MakeWorker) -> type:
     recipe, ours = pickle.dumps(make_worker), version("fauscan")
 
     class UnitActor:
-        _worker: Worker | None = None
+        """Names nothing of FauScan's before its first task: so that a node that lacks it can say so."""
+
+        _worker: Any = None
 
         def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
             return {"index": list(block["index"]), "answer": [pickle.dumps(self._answer(task)) for task in block["task"]]}
@@ -128,20 +130,14 @@ def _actor(make_worker: MakeWorker) -> type:
             # Ray drops blocks that raise (max_errored_blocks), and wraps exceptions in layers of its own: ours travel as answers.
             try:
                 if self._worker is None:
-                    self._worker = self._made()
+                    if (theirs := version("fauscan")) != ours:
+                        raise ImportError(f"it has FauScan {theirs}")
+                    self._worker = pickle.loads(recipe)()
                 return self._worker(pickle.loads(task))
+            except ImportError as error:
+                return ImportError(f"node {socket.gethostname()}: {error}")
             except Exception as error:  # noqa: BLE001
                 return error
-
-        def _made(self) -> Worker:
-            try:
-                theirs = version("fauscan")
-                if theirs == ours:
-                    return pickle.loads(recipe)()
-            except ImportError as error:
-                theirs = str(error)
-            where = f"the Ray node {socket.gethostname()} has another FauScan than the driver ({theirs}, not {ours})"
-            raise FauScanError(f"{where}; install the same on every node")
 
     return UnitActor
 
@@ -192,6 +188,8 @@ def _pass(tasks: Mapping[int, Any], actor: type, most: int, gpus_per_worker: flo
     try:
         for row in results.iter_rows():
             answer = pickle.loads(row["answer"])
+            if isinstance(answer, ImportError):
+                raise FauScanError(f"a Ray node is not fit for the work ({answer}); install FauScan {version('fauscan')} on every node")
             if isinstance(answer, Exception):
                 raise answer
             yield row["index"], answer

@@ -3,6 +3,9 @@ from __future__ import annotations
 import functools
 import os
 import pickle
+import socket
+import sys
+import types
 from collections.abc import Iterator
 
 import pytest
@@ -33,8 +36,6 @@ class Double:
 def _end_of_ray() -> Iterator[None]:
     """Ray speaks of dead workers when the interpreter ends, which would come after pytest's closing line."""
     yield
-    import sys
-
     if "ray" in sys.modules:
         sys.modules["ray"].shutdown()
         engine._connect.cache_clear()
@@ -67,8 +68,8 @@ def test_an_error_of_ours_comes_through_too(name: str) -> None:
 @pytest.mark.slow
 def test_a_task_that_takes_its_ray_worker_along_is_missed_once_the_others_are_done() -> None:
     answers: list[tuple[int, int]] = []
-    tasks = engine.run([1, 2, 3, 4, 999], functools.partial(Double, 0), EngineParams(name="ray", workers=1))
-    with pytest.raises(FauScanError, match="1 of 5 tasks lost their Ray worker"):
+    tasks = engine.run([999, 1, 2, 3, 4], functools.partial(Double, 0), EngineParams(name="ray", workers=1))
+    with pytest.raises(FauScanError, match="1 of 5 tasks lost their Ray worker 3 times"):
         answers.extend(tasks)
     assert sorted(answers) == [(i, 2 * i) for i in (1, 2, 3, 4)]
 
@@ -86,6 +87,42 @@ def test_closed_early_it_leaves_the_engine_to_the_next_run(name: str) -> None:
 @pytest.mark.parametrize("name", ["local", "ray"])
 def test_nothing_to_do_starts_nothing(name: str) -> None:
     assert run([], name) == {}
+
+
+def in_an_actor(actor: type) -> object:
+    (answer,) = actor()({"index": [0], "task": [pickle.dumps(1)]})["answer"]
+    return pickle.loads(answer)
+
+
+def test_a_node_with_another_fauscan_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = engine._actor(functools.partial(Double, 0))
+    assert in_an_actor(actor) == (1, 2)
+    monkeypatch.setattr(engine, "version", lambda name: "0.0.1")
+    answer = in_an_actor(actor)
+    assert isinstance(answer, ImportError)
+    assert str(answer) == f"node {socket.gethostname()}: it has FauScan 0.0.1"
+
+
+@pytest.mark.slow
+def test_a_node_that_lacks_a_module_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = types.ModuleType("only_here")
+    monkeypatch.setattr(Double, "__module__", "only_here")
+    monkeypatch.setattr(here, "Double", Double, raising=False)
+    monkeypatch.setitem(sys.modules, "only_here", here)
+    with pytest.raises(FauScanError, match=r"not fit for the work \(node .*: No module named 'only_here'\); install FauScan"):
+        run([1], "ray")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://127.0.0.1:8265", "give the head's HOST:PORT .* or send the run there with"),
+        ("127.0.0.1:1", "nobody answers"),
+    ],
+)
+def test_an_address_that_is_no_cluster_is_said_at_once(address: str, message: str) -> None:
+    with pytest.raises(FauScanError, match=message):
+        engine._check_address(address)
 
 
 class Held:
