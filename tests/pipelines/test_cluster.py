@@ -109,6 +109,8 @@ def test_workers_that_fit_are_counted_node_by_node(joined: None) -> None:
     assert [engine._fitting(share) for share in (0.0, 0.3, 0.5, 0.6, 1.0)] == [4, 4, 4, 2, 2]
     with pytest.raises(FauScanError, match=r"gpus_per_worker is 2, but no node of the cluster has that beside a CPU \(2 GPUs, 4 CPUs"):
         engine._fitting(2.0)
+    with pytest.raises(FauScanError, match=r"gpus_per_worker is 1\.5; give a share up to 1, or a whole number"):
+        engine._fitting(1.5)
 
 
 @pytest.mark.slow
