@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pipelines.commands import care, label, learn, results, steps
+from pipelines.spare import spare_pandas
 from schemas.errors import BusyError, FauScanError
 
 _BUSY = 75  # EX_TEMPFAIL of sysexits.h: try again later
@@ -48,6 +49,8 @@ class _Stopped(BaseException):
 
 def main() -> None:
     """Runs the command line: a wrong input is one line on stderr and exit code 1, Ctrl-C is 130, SIGTERM 143, a busy workspace 75."""
+    if "--help" not in sys.argv and "--version" not in sys.argv:
+        spare_pandas()
     _guard(app)
 
 

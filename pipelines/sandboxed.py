@@ -9,7 +9,6 @@ import resource
 import signal
 import sys
 import traceback
-from importlib.abc import MetaPathFinder
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -56,25 +55,6 @@ def _close(runner: Any) -> None:
         close()
 
 
-class _NoPandas(MetaPathFinder):
-    def find_spec(self, fullname: str, *_: object) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname)
-
-
-def _spare_pandas() -> None:
-    """pyarrow imports pandas with its first array, if there is one: more than a second that none of our tables needs.
-
-    Others who import pandas afterwards get it.
-    """
-    hidden = _NoPandas()
-    sys.meta_path.insert(0, hidden)
-    import pyarrow  # noqa: PLC0415 - once the path is known
-
-    pyarrow.array([])
-    sys.meta_path.remove(hidden)
-
-
 def main() -> None:
     """Dies with its parent, even in the middle of native code that never returns."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -84,7 +64,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
     pipe = Connection(int(sys.argv[1]))
     sys.path[:] = pickle.loads(pipe.recv_bytes())
-    _spare_pandas()
+    from pipelines.spare import spare_pandas  # noqa: PLC0415 - the path is known now
+
+    spare_pandas()
     pipe.send_bytes(b"ready")
     serve(pipe)
 

@@ -227,7 +227,7 @@ def test_a_video_that_was_away_when_its_unit_was_computed_is_computed_when_it_is
     for name in ("inventory", "faces"):
         done = fauscan(name, "-w", out)
         assert done.returncode == 0
-    assert "faces      2 videos" in done.stderr
+    assert "faces      1 videos" in done.stderr
     outcomes = pl.read_parquet(out / "data" / "manifests" / "faces.parquet")
     assert sorted(outcomes["outcome"]) == ["done", "filtered"]
 
@@ -235,8 +235,11 @@ def test_a_video_that_was_away_when_its_unit_was_computed_is_computed_when_it_is
 @needs_shared
 @pytest.mark.slow
 def test_grid_gives_the_same_label_files_on_both_engines(tmp_path: Path) -> None:
+    (tmp_path / "grid").mkdir()
+    for clip in sorted((SHARED / "media" / "grid").rglob("*.mpg"))[:4]:
+        shutil.copy(clip, tmp_path / "grid")
     for engine in ("local", "ray"):
-        done = fauscan("run", SHARED / "media" / "grid", "--workspace", tmp_path / engine, "--engine", engine)
+        done = fauscan("run", tmp_path / "grid", "--workspace", tmp_path / engine, "--engine", engine)
         assert done.returncode == 0, done.stderr
     assert (tree(tmp_path / "local" / "data" / "labels") == tree(tmp_path / "ray" / "data" / "labels")) is True
-    assert pl.read_parquet(tmp_path / "ray" / "data" / "labels").height == 11 * 75
+    assert pl.read_parquet(tmp_path / "ray" / "data" / "labels").height == 4 * 75
