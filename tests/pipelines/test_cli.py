@@ -13,7 +13,7 @@ from tests.conftest import SINGLE_FACE
 
 def fauscan(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "pipelines.cli", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=900
     )
 
 
