@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import logging
 import os
@@ -135,19 +136,24 @@ def _actor(make_worker: MakeWorker) -> type:
 
 def _run_ray(tasks: Sequence[Any], make_worker: MakeWorker, workers: int, gpus: Gpus) -> Iterator[Any]:
     _connect()
+    import ray
+
     fit = _fitting(gpus.per_worker)
     # A number that was asked for may exceed what is there now: clusters grow.
     most = (gpus.workers if gpus.per_worker else workers) or fit
     actor = _actor(make_worker)
-    missing = dict(enumerate(tasks))
+    missing, why = dict(enumerate(tasks)), "a node short of memory, or nodes that went away"
     for again in range(_TRIES):
-        for index, answer in _pass(dict(missing), actor, min(most, len(missing)), gpus.per_worker, alone=again > 0):
-            del missing[index]
-            yield answer
+        try:
+            for index, answer in _pass(dict(missing), actor, min(most, len(missing)), gpus.per_worker, alone=again > 0):
+                del missing[index]
+                yield answer
+        except ray.exceptions.RayError as error:
+            why = " ".join(str(error).split())[:200]
         if not missing:
             return
     raise FauScanError(
-        f"{len(missing)} of {len(tasks)} tasks lost their Ray worker {_TRIES} times (a node short of memory, or nodes that went away); "
+        f"{len(missing)} of {len(tasks)} tasks lost their Ray worker {_TRIES} times ({why}); "
         "the others are finished, run the same command to go on"
     )
 
@@ -159,7 +165,6 @@ def _pass(tasks: Mapping[int, Any], actor: type, most: int, gpus_per_worker: flo
     that node. A later pass has new actors, on nodes that are there. With `alone`, no task waits behind another one that
     may take its worker along.
     """
-    import ray
     import ray.data
 
     items = [{"index": index, "task": pickle.dumps(task)} for index, task in tasks.items()]
@@ -176,22 +181,21 @@ def _pass(tasks: Mapping[int, Any], actor: type, most: int, gpus_per_worker: flo
             max_restarts=-1,
             max_task_retries=0,  # the default is for ever
         )
-    try:
-        for row in results.iter_rows():
-            answer = pickle.loads(row["answer"])
-            if isinstance(answer, ImportError):
-                raise FauScanError(f"a Ray node is not fit for the work ({answer}); install FauScan {version('fauscan')} on every node")
-            if isinstance(answer, Exception):
-                raise answer
-            yield row["index"], answer
-    except ray.exceptions.RayError as error:
-        raise FauScanError(f"Ray gave up ({' '.join(str(error).split())[:200]}); run the same command to go on") from None
+    for row in results.iter_rows():
+        answer = pickle.loads(row["answer"])
+        if isinstance(answer, ImportError):
+            raise FauScanError(f"a Ray node is not fit for the work ({answer}); install FauScan {version('fauscan')} on every node")
+        if isinstance(answer, Exception):
+            raise answer
+        yield row["index"], answer
 
 
 def _fitting(gpus_per_worker: float) -> int:
     """How many workers the cluster holds now: each has a CPU, and its share of one GPU or whole ones, on one node."""
     import ray
 
+    if gpus_per_worker > 1 and gpus_per_worker % 1:
+        raise FauScanError(f"engine.gpus_per_worker is {gpus_per_worker:g}; give a share up to 1, or a whole number of GPUs")
     have = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus, gpus = (sum(node.get(kind, 0) for node in have) for kind in ("CPU", "GPU"))
     if not gpus_per_worker:
@@ -258,7 +262,7 @@ def _connect() -> None:
     if address:
         _check_address(address)
         try:
-            with quiet_stderr():
+            with quiet_stderr(), _one_attempt():
                 ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError) as error:
             raise FauScanError(f"RAY_ADDRESS is {address!r}: {' '.join(str(error).split())[:200]}; start the cluster or unset it") from None
@@ -289,5 +293,16 @@ def _check_address(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
     except OSError as error:
         raise FauScanError(f"RAY_ADDRESS is {address!r}, where nobody answers ({error}); start the cluster or unset it") from None
-    # For somebody who answers and is no Ray: one attempt, which takes 40 s.
-    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
+
+
+@contextlib.contextmanager
+def _one_attempt() -> Iterator[None]:
+    """To join somebody who answers, but is no Ray: an attempt takes 40 s, and Ray makes twenty."""
+    name = "RAY_gcs_server_port_wait_time_s"
+    own = name in os.environ
+    os.environ.setdefault(name, "1")
+    try:
+        yield
+    finally:
+        if not own:
+            del os.environ[name]
