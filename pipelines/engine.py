@@ -270,7 +270,7 @@ def _connect() -> None:
     if address:
         _check_address(address)
         try:
-            with quiet_stderr():
+            with quiet_stderr(), _one_attempt():
                 ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError) as error:
             raise FauScanError(f"RAY_ADDRESS is {address!r}: {' '.join(str(error).split())[:200]}; start the cluster or unset it") from None
@@ -301,5 +301,16 @@ def _check_address(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
     except OSError as error:
         raise FauScanError(f"RAY_ADDRESS is {address!r}, where nobody answers ({error}); start the cluster or unset it") from None
-    # For somebody who answers and is no Ray: one attempt, which takes 40 s.
-    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
+
+
+@contextlib.contextmanager
+def _one_attempt() -> Iterator[None]:
+    """To join somebody who answers, but is no Ray: an attempt takes 40 s, and Ray makes twenty."""
+    name = "RAY_gcs_server_port_wait_time_s"
+    own = name in os.environ
+    os.environ.setdefault(name, "1")
+    try:
+        yield
+    finally:
+        if not own:
+            del os.environ[name]

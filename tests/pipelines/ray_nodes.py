@@ -1,14 +1,14 @@
-"""A Ray cluster of several nodes on this machine, all on a loopback address; and workers to run on it."""
+"""A Ray cluster of several nodes on this machine, all on a loopback address, kept by a process of its own."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import psutil
 
@@ -26,51 +26,37 @@ _STARTS = 3
 
 
 class Nodes:
-    """A head that does no work, with a job server, and nodes that come and go."""
+    """A head that does no work, with a job server, and nodes that come and go. A node is the process id of its raylet."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         # Ray's sockets need a shorter path than pytest's folders have.
         self._folder = tempfile.mkdtemp(prefix="ray")
-        self._environment = {**_ENVIRONMENT, **environment, "RAY_TMPDIR": self._folder}
-        with mock.patch.dict(os.environ, self._environment):
-            from ray.cluster_utils import Cluster
-
-            self.cluster = Cluster()
-            self.add(num_cpus=0, include_dashboard=True, dashboard_host="127.0.0.1", no_monitor=True)
-
-    @property
-    def address(self) -> str:
+        # A process of its own: after a cluster in this one, Ray starts no other here.
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-P", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **_ENVIRONMENT, **environment, "RAY_TMPDIR": self._folder},
+        )
+        self.alive: list[int] = []
+        head = self._ask("add", num_cpus=0, include_dashboard=True, dashboard_host="127.0.0.1", no_monitor=True)
+        self.address: str = head["address"]
         """What RAY_ADDRESS should be."""
-        return str(self.cluster.address)
-
-    @property
-    def job_server(self) -> str:
+        self.job_server: str = f"http://{head['job_server']}"
         """What `ray job submit --address` takes."""
-        return f"http://{self.cluster.webui_url}"
 
-    def add(self, **what: Any) -> Any:
+    def add(self, **what: Any) -> int:
         """A node; returns once it is up."""
-        with mock.patch.dict(os.environ, self._environment):
-            for left in reversed(range(_STARTS)):
-                try:
-                    node = self.cluster.add_node(
-                        wait=False, node_ip_address=_HOST, object_store_memory=80 * 2**20, include_log_monitor=False, **what
-                    )
-                except Exception:
-                    if not left:
-                        raise
-                else:
-                    break
-            self.cluster.wait_for_nodes(120)
-        return node
+        self.alive.append(self._ask("add", **what)["raylet"])
+        return self.alive[-1]
 
-    def kill(self, node: Any, but: str) -> list[psutil.Process]:
-        """SIGKILL for the node and its workers, except processes with `but` in their command line: those are returned."""
-        raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-        processes = raylet.children(recursive=True)
+    def kill(self, node: int, but: str) -> list[psutil.Process]:
+        """SIGKILL for a node and its workers, except processes with `but` in their command line: those are returned."""
+        processes = psutil.Process(node).children(recursive=True)
         spared = [process for process in processes if but in " ".join(process.cmdline())]
-        with mock.patch.dict(os.environ, self._environment):
-            self.cluster.remove_node(node, allow_graceful=False)
+        self.alive.remove(node)
+        self._ask("kill", raylet=node)
         for process in processes:
             if process not in spared and process.is_running():
                 process.kill()
@@ -78,27 +64,54 @@ class Nodes:
 
     def close(self) -> None:
         """Ends all nodes."""
-        with mock.patch.dict(os.environ, self._environment):
-            self.cluster.shutdown()
+        self._keeper.communicate()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _ask(self, what: str, **details: Any) -> dict[str, Any]:
+        assert self._keeper.stdin is not None and self._keeper.stdout is not None
+        self._keeper.stdin.write(json.dumps([what, details]) + "\n")
+        self._keeper.stdin.flush()
+        for line in self._keeper.stdout:
+            if line.startswith("{"):  # the rest is Ray's
+                return dict(json.loads(line))
+        raise AssertionError("the process that keeps the nodes has ended; its last words are above")
 
-class Share:
-    """Answers with the process it is in, what it holds of the cluster, and how many such workers there are."""
 
-    def __init__(self, folder: Path, wanted: int) -> None:
-        self._folder, self._wanted = folder, wanted
-        (folder / str(os.getpid())).touch()
+def _raylet(node: Any) -> int:
+    return int(node.all_processes["raylet"][0].process.pid)
 
-    def __call__(self, task: int, /) -> tuple[int, float, float, list[str]]:
-        import time
 
-        # So that it is seen who works at the same time.
-        while len(list(self._folder.iterdir())) < self._wanted:
-            time.sleep(0.05)
-        context = sys.modules["ray"].get_runtime_context()
-        held = context.get_assigned_resources()
-        return os.getpid(), held.get("CPU", 0.0), held.get("GPU", 0.0), context.get_accelerator_ids()["GPU"]
+def _add(cluster: Any, details: dict[str, Any]) -> Any:
+    for left in reversed(range(_STARTS)):
+        try:
+            node = cluster.add_node(wait=False, node_ip_address=_HOST, object_store_memory=80 * 2**20, include_log_monitor=False, **details)
+        except Exception:
+            # Ray raises nothing more precise when a busy machine takes longer than its 30 s.
+            if not left:
+                raise
+        else:
+            cluster.wait_for_nodes(120)
+            return node
+    raise AssertionError
 
-    def close(self) -> None:
-        pass
+
+def _keep() -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    for line in sys.stdin:
+        what, details = json.loads(line)
+        answer: dict[str, Any] = {}
+        if what == "add":
+            node = _add(cluster, details)
+            answer = {"raylet": _raylet(node), "address": cluster.address, "job_server": cluster.webui_url}
+        else:
+            (node,) = (node for node in cluster.worker_nodes if _raylet(node) == details["raylet"])
+            cluster.remove_node(node, allow_graceful=False)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    _keep()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import json
 import os
 import shutil
 import subprocess
@@ -17,9 +17,8 @@ import pytest
 from pipelines import engine
 from pipelines.step import UNIT_STEPS, _gpus
 from pipelines.workspace import Workspace
-from schemas.errors import FauScanError
 from schemas.params import EngineParams, PipelineParams
-from tests.pipelines.ray_nodes import Nodes, Share
+from tests.pipelines.ray_nodes import Nodes
 from tests.pipelines.saboteur import GATE, different_clips, fauscan_in, sabotage
 from tests.pipelines.test_whole import tree
 
@@ -55,19 +54,6 @@ def nodes(folder: Path) -> Iterator[Nodes]:
         started.close()
 
 
-@pytest.fixture
-def joined(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process as a driver."""
-    import ray
-
-    ray.shutdown()
-    engine._connect.cache_clear()
-    monkeypatch.setenv("RAY_ADDRESS", nodes.address)
-    yield
-    ray.shutdown()
-    engine._connect.cache_clear()
-
-
 def without(reference: Path, copy: Path, *steps: str) -> Path:
     """A workspace that has some steps and all of its tables still to make. (Each step on Ray costs ten seconds of starts.)"""
     shutil.copytree(reference, copy)
@@ -77,22 +63,30 @@ def without(reference: Path, copy: Path, *steps: str) -> Path:
     return copy
 
 
-def shares(folder: Path, gpus: engine.Gpus, wanted: int, tasks: int) -> list[tuple[int, float, float, list[str]]]:
-    folder.mkdir()
-    return list(engine.run(list(range(tasks)), functools.partial(Share, folder, wanted), EngineParams(name="ray", workers=1), gpus=gpus))
-
-
 @pytest.mark.slow
-def test_gpu_workers_are_as_many_as_fit_and_as_were_asked_for(joined: None, tmp_path: Path) -> None:
-    whole = shares(tmp_path / "whole", engine.Gpus(1.0, workers=8), wanted=2, tasks=6)
-    assert len(whole) == 6
-    assert len({process for process, *_ in whole}) == 2  # a node has one GPU, whatever was asked for
-    assert {tuple(share[1:3]) for share in whole} == {(1.0, 1.0)}
-    assert {tuple(ids) for *_, ids in whole} == {("0",)}
+def test_gpu_workers_are_as_many_as_fit_and_as_were_asked_for(nodes: Nodes, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.pipelines.ray_share", str(tmp_path)]
+    environment = {**os.environ, "RAY_ADDRESS": nodes.address}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [share[1:] for share in found["whole"]] == [[1.0, 1.0, ["0"]]] * 6
+    assert len({process for process, *_ in found["whole"]}) == 2  # eight were asked for, but a node has one GPU
+    assert [share[1:] for share in found["half"]] == [[1.0, 0.5, ["0"]]] * 3
+    assert len({process for process, *_ in found["half"]}) == 1  # as asked for
 
-    half = shares(tmp_path / "half", engine.Gpus(0.5, workers=1), wanted=1, tasks=3)
-    assert [share[1:] for share in half] == [(1.0, 0.5, ["0"])] * 3
-    assert len({process for process, *_ in half}) == 1
+    # Three shares of 0.3 go on each GPU, but its node has two CPUs.
+    *fit, uneven, two = found["fitting"]
+    assert fit == [4, 4, 4, 2, 2]
+    assert uneven == "engine.gpus_per_worker is 1.5; give a share up to 1, or a whole number of GPUs"
+    assert two.startswith("engine.gpus_per_worker is 2, but no node of the cluster has that beside a CPU (2 GPUs, 4 CPUs in all)")
+
+
+def test_only_score_workers_hold_gpus(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, PipelineParams(engine=EngineParams(gpus_per_worker=0.5, gpu_workers=3)))
+    held = {name: _gpus(workspace, name) for name in UNIT_STEPS}
+    assert held.pop("score") == engine.Gpus(0.5, 3)
+    assert set(held.values()) == {engine.NO_GPUS}
 
 
 def test_only_score_workers_hold_gpus(tmp_path: Path) -> None:
@@ -142,7 +136,7 @@ def test_a_node_that_dies_and_a_node_that_joins_change_nothing(nodes: Nodes, fol
         time.sleep(0.05)
     (at_work,) = (psutil.Process(int(path.name)) for path in waiting)
     above = {process.pid for process in at_work.parents()}
-    (node,) = (node for node in nodes.cluster.worker_nodes if node.all_processes["raylet"][0].process.pid in above)
+    (node,) = above.intersection(nodes.alive)
     assert at_work in nodes.kill(node, but=_SANDBOX)
     assert ended([at_work])  # it went with its node
     (gate / "open").touch()
