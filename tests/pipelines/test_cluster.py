@@ -89,24 +89,6 @@ def test_only_score_workers_hold_gpus(tmp_path: Path) -> None:
     assert set(held.values()) == {engine.NO_GPUS}
 
 
-def test_only_score_workers_hold_gpus(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path, PipelineParams(engine=EngineParams(gpus_per_worker=0.5, gpu_workers=3)))
-    held = {name: _gpus(workspace, name) for name in UNIT_STEPS}
-    assert held.pop("score") == engine.Gpus(0.5, 3)
-    assert set(held.values()) == {engine.NO_GPUS}
-
-
-@pytest.mark.slow
-def test_workers_that_fit_are_counted_node_by_node(joined: None) -> None:
-    engine._connect()
-    # Two nodes, each with two CPUs and a GPU: three workers of 0.3 would fit on the GPU, but not on the CPUs.
-    assert [engine._fitting(share) for share in (0.0, 0.3, 0.5, 0.6, 1.0)] == [4, 4, 4, 2, 2]
-    with pytest.raises(FauScanError, match=r"gpus_per_worker is 2, but no node of the cluster has that beside a CPU \(2 GPUs, 4 CPUs"):
-        engine._fitting(2.0)
-    with pytest.raises(FauScanError, match=r"gpus_per_worker is 1\.5; give a share up to 1, or a whole number"):
-        engine._fitting(1.5)
-
-
 @pytest.mark.slow
 def test_a_submitted_job_ends_with_the_same_labels(nodes: Nodes, folder: Path) -> None:
     workspace = without(folder / "reference", folder / "job", "label")
