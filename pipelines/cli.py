@@ -58,6 +58,11 @@ def _stop(number: int, _frame: object) -> None:
     raise _Stopped(number)
 
 
+def _stop_at_once(number: int, _frame: object) -> None:
+    """While the process ends there is nobody to catch anything; what it started ends with it."""
+    os._exit(128 + number)
+
+
 def _printable(text: str) -> str:
     """File names can hold anything; what reaches a terminal must not."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -84,7 +89,10 @@ def _guard(command: Callable[[], None]) -> None:
         print("fauscan: stopped; finished units are kept, the same command goes on from there", file=sys.stderr)
         code = stop.exit_code
     else:
-        return
+        code = 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is _stop:
+            signal.signal(number, _stop_at_once)
     sys.exit(code)
 
 

@@ -270,13 +270,16 @@ def _connect() -> None:
     if address:
         _check_address(address)
         try:
-            with quiet_stderr(), _one_attempt():
+            # To join somebody who answers, but is no Ray: an attempt takes 40 s, and Ray makes twenty.
+            with quiet_stderr(), _environment("RAY_gcs_server_port_wait_time_s", "1"):
                 ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError) as error:
             raise FauScanError(f"RAY_ADDRESS is {address!r}: {' '.join(str(error).split())[:200]}; start the cluster or unset it") from None
     else:
         try:
-            with quiet_stderr():
+            # Ray Train asks a dashboard whether its controller lives. Ours has none; at the usual port may be another cluster's,
+            # which has never heard of it, whereupon Ray Train ends its own workers. (Port 9 is nobody's.)
+            with quiet_stderr(), _environment("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9"):
                 ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
         except Exception as error:  # noqa: BLE001 - Ray raises nothing more precise when a busy machine is too slow for its start
             why = " ".join(str(error).split())[:200]
@@ -304,11 +307,10 @@ def _check_address(address: str) -> None:
 
 
 @contextlib.contextmanager
-def _one_attempt() -> Iterator[None]:
-    """To join somebody who answers, but is no Ray: an attempt takes 40 s, and Ray makes twenty."""
-    name = "RAY_gcs_server_port_wait_time_s"
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable for what Ray starts or reads meanwhile, unless the user has set it."""
     own = name in os.environ
-    os.environ.setdefault(name, "1")
+    os.environ.setdefault(name, value)
     try:
         yield
     finally:
