@@ -31,7 +31,7 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
         path = workspace.labels / f"{receipt.unit}.parquet"
         wanted.add(path.name)
         write_if_changed(published_labels(store, receipt, present), path)
-        segments.append(_only(store.read("label", receipt.unit_key, "segments"), present))
+        segments.append(_only(store.read("label", receipt.unit_key, "segments"), receipt, present))
         if not receipt.notes:  # a unit whose every video failed was made by nothing
             continue
         facts = Provenance.from_notes(receipt.notes)
@@ -49,14 +49,14 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
     write_if_changed(failures(workspace), workspace.data / "failures.parquet")
 
 
-def present_videos(workspace: Workspace) -> pa.Array:
-    """content_ids of the inventory, sorted."""
-    return pa.array(sorted(set(read_inventory(workspace.inventory)["content_id"].drop_nulls())), pa.string())
+def present_videos(workspace: Workspace) -> frozenset[str]:
+    """content_ids of the inventory."""
+    return frozenset(read_inventory(workspace.inventory)["content_id"].drop_nulls())
 
 
-def published_labels(store: Store, receipt: Receipt, present: pa.Array) -> pa.Table:
+def published_labels(store: Store, receipt: Receipt, present: frozenset[str]) -> pa.Table:
     """A unit's rows of LABELS, less videos that are no longer in the inventory."""
-    return _only(store.read("label", receipt.unit_key, "labels"), present).cast(LABELS)
+    return _only(store.read("label", receipt.unit_key, "labels"), receipt, present).cast(LABELS)
 
 
 def failures(workspace: Workspace) -> pa.Table:
@@ -82,5 +82,8 @@ def read_labels(workspace: Workspace) -> pl.DataFrame:
     return pl.concat([read_frame(file, "fauscan label", LABELS) for file in files])
 
 
-def _only(table: pa.Table, content_ids: pa.Array) -> pa.Table:
-    return table.filter(pa.compute.is_in(table["content_id"], value_set=content_ids))
+def _only(table: pa.Table, receipt: Receipt, present: frozenset[str]) -> pa.Table:
+    if present.issuperset(receipt.outcomes):
+        return table
+    own = sorted(present.intersection(receipt.outcomes))  # not all that are present: Arrow hashes the list anew for each table
+    return table.filter(pa.compute.is_in(table["content_id"], value_set=pa.array(own, pa.string())))
