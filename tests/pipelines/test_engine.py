@@ -157,7 +157,7 @@ def test_ray_is_started_again_when_the_machine_was_too_slow(monkeypatch: pytest.
         nonlocal tried
         tried += 1
         if tried <= slow:
-            raise Exception("The current node timed out during startup.")  # noqa: TRY002 - as Ray does
+            raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
