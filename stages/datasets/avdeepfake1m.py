@@ -25,7 +25,7 @@ from stages.datasets.fields import (
     spans_of,
 )
 from stages.datasets.gathering import Gathering, is_video
-from stages.datasets.json_entries import list_entries, object_entries, text_lines
+from stages.datasets.json_entries import list_entries, single_value, text_lines
 
 NAME, NAME_PLUSPLUS = "avdeepfake1m", "avdeepfake1mpp"
 LAYOUT = "train_metadata.json or val_metadata.json beside train/ and val/ (or data/) with <id>/<youtube>/<clip>/real.mp4 and its fakes"
@@ -101,11 +101,9 @@ def _entries(gathering: Gathering, subset: str, open_file: OpenFile) -> Iterator
         if uri.startswith(beside) and f"{uri.removesuffix('.json')}.mp4" not in gathering.files:
             continue
         try:
-            entry = dict(object_entries(open_file, uri))
+            yield f"{uri}: entry", single_value(open_file, uri)
         except TruthError as error:  # one of a million small files: the others can be read
             gathering.mismatch("row", uri, str(error))
-            continue
-        yield f"{uri}: entry", entry
 
 
 def _take(gathering: Gathering, entry: dict[str, Any], subset: str, where: str) -> None:
