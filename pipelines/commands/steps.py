@@ -31,8 +31,10 @@ def inventory(
     from pipelines.listing import update_inventory
     from pipelines.lock import locked
     from pipelines.survey import Bounds
+    from pipelines.weights.needed import needed, require
 
     opened = open_workspace(workspace, engine)
+    require(opened.root, needed(opened.params))
     with locked(opened.root):
         update_inventory(opened, bounds=Bounds(settle, probe, admit))
 
