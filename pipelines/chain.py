@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from fauforensics.checkpoint_info import read_info
+from pipelines.weights.needed import digest_of, needed_by
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import digest, stage_fingerprint
@@ -94,7 +95,7 @@ class Fingerprints:
         self._weights: str | None = None
 
     def of(self, name: str) -> str:
-        """Raises CheckpointError when the step needs weights that can't be read."""
+        """Raises CheckpointError or WeightsError when the step needs weights that can't be read."""
         if name not in self._known:
             step = STEPS[name]
             self._known[name] = stage_fingerprint(
@@ -103,7 +104,7 @@ class Fingerprints:
                 step.params(self._workspace.params),
                 step.outputs.values(),
                 {u: self.of(u) for u in step.upstream} or {"inventory": digest(versions.INVENTORY)},
-                self.weights_sha256() if step.uses_weights else None,
+                self.weights_sha256() if step.uses_weights else digest_of(self._workspace.root, needed_by(name, self._workspace.params)),
             )
         return self._known[name]
 

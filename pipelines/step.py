@@ -16,6 +16,7 @@ from pipelines.progress import StepProgress, console
 from pipelines.runlog import log_step
 from pipelines.store import Receipt
 from pipelines.units import LEDGER
+from pipelines.weights.needed import needed_by, require
 from pipelines.worker import StepWorker, UnitTask
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
@@ -39,9 +40,10 @@ def run_step(workspace: Workspace, name: str) -> list[Receipt]:
 
     Raises:
         WorkspaceError: an earlier step has not run.
-        CheckpointError: the step needs weights that can't be used; nothing was started.
+        CheckpointError, WeightsError: the step needs weights that can't be used; nothing was started.
     """
     step = step_named(name)
+    require(workspace.root, needed_by(name, workspace.params))
     receipts, tasks = due_units(workspace, name)
     already = sum(len(r.outcomes) for r in receipts)
     fingerprint = Fingerprints(workspace).of(name)
