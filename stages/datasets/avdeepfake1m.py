@@ -25,7 +25,7 @@ from stages.datasets.fields import (
     spans_of,
 )
 from stages.datasets.gathering import Gathering, is_video
-from stages.datasets.json_entries import list_entries, object_entries, text_lines
+from stages.datasets.json_entries import list_entries, single_value, text_lines
 
 NAME, NAME_PLUSPLUS = "avdeepfake1m", "avdeepfake1mpp"
 LAYOUT = "train_metadata.json or val_metadata.json beside train/ and val/ (or data/) with <id>/<youtube>/<clip>/real.mp4 and its fakes"
@@ -38,7 +38,7 @@ SIGNATURES = (
 )
 SIGNATURES_PLUSPLUS = (
     r"^((?:.*/)?)test[AB]_files\.txt\z",
-    r"^((?:.*/)?)(?:train|val|data|testA|testB)/(?:vox_celeb_2|lrs3|silent_videos)/.*\.mp4\z",
+    r"^((?:.*?/)??)(?:(?:train|val|data|testA|testB)/)?(?:vox_celeb_2|lrs3|silent_videos)/.*\.mp4\z",
 )
 
 _SUBSETS = {"train": "train", "val": "val", "test": "test", "testA": "test", "testB": "test"}
@@ -66,6 +66,14 @@ class _Spans:
 
 def keeps(root: str, uris: Collection[str]) -> bool:  # noqa: ARG001
     return True
+
+
+def keeps_plusplus(root: str, uris: Collection[str]) -> bool:
+    """Corpora have these names elsewhere too: here they lie in a subset, or beside its list."""
+    if any(f"{root}{name}" in uris for subset in _SUBSETS for name in (f"{subset}_metadata.json", f"{subset}_files.txt")):
+        return True
+    inside = tuple(f"{root}{subset}/{corpus}/" for subset in ("train", "val", "data") for corpus in _CORPORA)
+    return any(uri.startswith(inside) for uri in uris)
 
 
 def read(root: str, uris: Collection[str], open_file: OpenFile, options: Options) -> Reading:  # noqa: ARG001
@@ -101,11 +109,9 @@ def _entries(gathering: Gathering, subset: str, open_file: OpenFile) -> Iterator
         if uri.startswith(beside) and f"{uri.removesuffix('.json')}.mp4" not in gathering.files:
             continue
         try:
-            entry = dict(object_entries(open_file, uri))
+            yield f"{uri}: entry", single_value(open_file, uri)
         except TruthError as error:  # one of a million small files: the others can be read
             gathering.mismatch("row", uri, str(error))
-            continue
-        yield f"{uri}: entry", entry
 
 
 def _take(gathering: Gathering, entry: dict[str, Any], subset: str, where: str) -> None:

@@ -123,6 +123,8 @@ def _table(metadata: str, open_file: OpenFile) -> Iterator[tuple[str, dict[str, 
     if header is None:
         raise TruthError(f"{metadata}: no header of FakeAVCeleb; its first column must be 'source'")
     header = [name.strip() for name in header]
+    while len(header) > _FIELDS and not header[-1]:
+        header.pop()
     if tuple(header[: len(_COLUMNS)]) != _COLUMNS or len(header) < _FIELDS:
         raise TruthError(f"{metadata}: the header is {shown(header)}; {', '.join(_COLUMNS)}, then file and folder would be right")
     columns = (*_COLUMNS, "file", "folder", *header[_FIELDS:])

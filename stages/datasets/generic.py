@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from schemas.errors import TruthError
-from schemas.truth import Span
+from schemas.truth import Span, Split
 from stages.datasets.contract import OpenFile, Options, Reading, Truth
 from stages.datasets.csv_rows import csv_rows
 from stages.datasets.fields import SPLITS, RowError, as_object, maybe_path, maybe_text, one_of, path_of, scoped, shown, spans_of
@@ -97,16 +97,10 @@ def _truth(root: str, entry: dict[str, Any]) -> Truth:
             )
         if flag and own == ():
             raise RowError(f"{name} is true, but its list of spans is empty; leave it out where all of it is fake")
-    if (
-        spans is None
-        and (audio_spans is not None or visual_spans is not None)
-        and _is_covered(audio, audio_spans)
-        and _is_covered(visual, visual_spans)
-    ):
+    if spans is None and (audio_spans or visual_spans) and _is_covered(audio, audio_spans) and _is_covered(visual, visual_spans):
         spans = tuple(sorted({*(audio_spans or ()), *(visual_spans or ())}))
     dataset = maybe_text(entry.get("dataset"), "dataset") or NAME
     source = maybe_path(entry.get("source"), "source")
-    split = entry.get("split")
     return Truth(
         uri=root + path_of(entry.get("uri"), "uri"),
         dataset=dataset,
@@ -119,9 +113,14 @@ def _truth(root: str, entry: dict[str, Any]) -> Truth:
         methods=tuple(sorted(set(_names(entry.get("methods"), "methods")))),
         source=root + source if source else None,
         identities=scoped(dataset, _names(entry.get("identities"), "identities")),
-        split=one_of(split.strip().lower() if isinstance(split, str) else split, "split", SPLITS) if split not in {None, ""} else None,
+        split=_split(entry.get("split")),
         note=maybe_text(entry.get("note"), "note"),
     )
+
+
+def _split(value: Any) -> Split | None:
+    text = value.strip().lower() if isinstance(value, str) else value
+    return None if text is None or text == "" else one_of(text, "split", SPLITS)
 
 
 def _is_covered(is_fake: bool | None, spans: tuple[Span, ...] | None) -> bool:

@@ -20,6 +20,8 @@ MAX_ENTRY_CHARS = 16 << 20
 _NO_SPACE = re.compile(r"[^ \t\r\n]")
 _MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
 _INT_DIGITS = 18
+_AHEAD_CHARS = 4
+"""A number may go on where the text in sight ends: 1.5e-7 reads as 1.5 as long as nothing follows `e-`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,22 @@ def line_entries(open_file: OpenFile, uri: str) -> Iterator[tuple[str, Any]]:
             yield f"line {number}", parse(line)
 
 
+def single_value(open_file: OpenFile, uri: str) -> Any:
+    """The one value of a small file, or `Bad`.
+
+    Raises:
+        TruthError: it can't be opened or read.
+    """
+    with closing(opened(open_file, uri)) as stream:
+        pieces, length = [], 0
+        while (chunk := _read(stream, uri)) and length <= MAX_ENTRY_CHARS:
+            pieces.append(chunk)
+            length += len(chunk)
+    if length > MAX_ENTRY_CHARS:
+        return Bad(f"is longer than {MAX_ENTRY_CHARS >> 20} million bytes")
+    return parse(b"".join(pieces).decode("utf-8", "replace").removeprefix("\ufeff"))
+
+
 def parse(text: str) -> Any:
     """The value of a JSON text, or `Bad`."""
     try:
@@ -118,7 +136,7 @@ def _read(stream: BinaryIO, uri: str, lines: bool = False) -> bytes:
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _INT_DIGITS else float("nan")
+    return int(digits) if len(digits.lstrip("-")) <= _INT_DIGITS else float("nan")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -173,7 +191,7 @@ class _Text:
                 why, end = "is nested too deep", 0
             except ValueError as error:
                 why, end = f"is no JSON: {getattr(error, 'msg', error)}", 0
-            if why is None and (end < len(self._text) or self._is_whole):
+            if why is None and (end + _AHEAD_CHARS <= len(self._text) or self._is_whole):
                 self._at = end
                 return value
             if why is not None and (end := self._end_of_entry()) >= 0:
