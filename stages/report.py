@@ -17,6 +17,7 @@ from schemas.params import ReportParams
 from schemas.tables import LABELS
 from stages import versions
 from stages.view.accounts import null_frame_rows, trouble_rows
+from stages.view.comparison import ComparisonEntry
 from stages.view.evaluation import EvaluationEntry
 from stages.view.names import visible_name
 from stages.view.thumbnails import Key, Picture, pictures_of
@@ -47,6 +48,7 @@ def render(
     params: ReportParams,
     archive_name: str,
     evaluations: Sequence[EvaluationEntry] = (),
+    comparison: ComparisonEntry | None = None,
 ) -> str:
     """The page.
 
@@ -60,6 +62,7 @@ def render(
         params: `max_timelines` videos get a timeline and `thumbnails` pictures each.
         archive_name: the headline.
         evaluations: what `fauscan evaluate` found, one for each set of weights.
+        comparison: what `fauscan compare-backends` found.
 
     Returns:
         HTML. The same arguments give the same bytes; nothing in it is loaded from elsewhere.
@@ -82,6 +85,7 @@ def render(
         tiles=_tiles(totals),
         sum_text=_sum_text(totals),
         evaluations=evaluations,
+        comparison=comparison,
         videos=entries,
         videos_text=_videos_text(entries, shown, num_left),
         verdict_names=[v for v in VERDICTS if any(entry.verdict == v for entry in entries)],

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.commands.options import EngineOption
+from pipelines.commands.options import EngineOption, WorkspaceOption, open_workspace
 from schemas.errors import FauScanError
 
 app = typer.Typer()
@@ -103,3 +103,21 @@ def evaluate(
     from pipelines.evaluate import evaluate as run_evaluation
 
     run_evaluation(EvaluateJob(data, weights or (), split, workspace, frame_rule, train_minutes, engine, json_file))
+
+
+@app.command("compare-backends", rich_help_panel="Train and measure")
+def compare_backends(
+    a: Annotated[str, typer.Option("--a", help="mesh, or pyfeat,fau.variant=svm, or faces.detect_every_ticks=1,…")],
+    b: Annotated[str, typer.Option("--b", help="The other side, written likewise.")],
+    workspace: WorkspaceOption = Path(),
+    videos: Annotated[int, typer.Option("--videos", min=1, help="So many of the archive, evenly spread over its names.")] = 8,
+    json_file: Annotated[Path | None, typer.Option("--json", help="The figures in a file of your own, too.")] = None,
+    engine: EngineOption = None,
+) -> None:
+    """How far two face and action-unit backends agree on the same frames, and how fast they are. The labels stay as they are."""
+    from pipelines.compare import compare_backends as run_comparison
+    from pipelines.lock import locked
+
+    opened = open_workspace(workspace, engine)
+    with locked(opened.root):
+        run_comparison(opened, a, b, videos, json_file)
