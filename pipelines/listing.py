@@ -24,7 +24,7 @@ from pipelines.units import LEDGER, Video, assign, pack_up_to
 from pipelines.workspace import Workspace
 from schemas.errors import ArchiveError
 from schemas.reasons import Outcome, Reason
-from schemas.tables import INVENTORY
+from schemas.tables import INVENTORY, MEDIA, TRUTH_COLUMNS
 from stages.contract import as_frame, concat
 
 _FILES_PER_TASK = 32
@@ -48,8 +48,8 @@ def update_inventory(workspace: Workspace, only: Set[str] | None = None, bounds:
     unread = wanted.join(probed, on="uri", how="anti")
     rows = pl.concat(
         [
-            seen.known.select(INVENTORY.names),
-            probed.select(INVENTORY.names),
+            seen.known.select(MEDIA.names),
+            probed.select(MEDIA.names),
             pending_rows(seen.settling, Reason.STILL_WRITING.value, "changed a moment ago"),
             pending_rows(unread, None, "not read yet"),
         ]
@@ -71,7 +71,7 @@ def _read(workspace: Workspace, seen: Survey, wanted: pl.DataFrame, bounds: Boun
     errors: list[str] = []
 
     def gather() -> pl.DataFrame:
-        rows = as_frame(concat(parts, INVENTORY)).join(stamps, on="uri").with_columns(made_by=pl.lit(seen.made_by))
+        rows = as_frame(concat(parts, MEDIA)).join(stamps, on="uri").with_columns(made_by=pl.lit(seen.made_by))
         return rows.select(found.columns)
 
     with StepProgress("inventory", wanted.height, "files") as progress:
@@ -119,7 +119,7 @@ def _write(workspace: Workspace, rows: pl.DataFrame, bounds: Bounds) -> pl.DataF
     rows = rows.with_columns(unit=pl.when(pl.col("outcome") == Outcome.DONE.value).then("unit"))
     if bounds.admit_minutes is not None:
         rows = _admit(workspace, rows, bounds.admit_minutes)
-    rows = rows.select(INVENTORY.names).sort("uri")
+    rows = rows.with_columns(as_frame(INVENTORY.empty_table()).select(TRUTH_COLUMNS).clear(rows.height)).select(INVENTORY.names).sort("uri")
     write_if_changed(rows.to_arrow().cast(INVENTORY), workspace.inventory)
     return rows
 

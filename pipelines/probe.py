@@ -15,7 +15,7 @@ from pipelines.archive import Archive
 from pipelines.process import quiet_process
 from schemas.params import DecodeParams, LimitParams
 from schemas.reasons import Outcome
-from schemas.tables import INVENTORY, LISTING
+from schemas.tables import LISTING, MEDIA
 from stages.contract import concat, table_from_columns
 
 _SLOWEST_READ = 5e6
@@ -24,7 +24,7 @@ _SLOWEST_READ = 5e6
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """Rows of INVENTORY, one for each file, and tracebacks of errors of ours."""
+    """Rows of MEDIA, one for each file, and tracebacks of errors of ours."""
 
     rows: pa.Table
     errors: list[str]
@@ -60,12 +60,12 @@ class ProbeWorker:
             if isinstance(answer, quarantine.GivenUp):
                 facts = {"uri": answer.item["uri"], "size_bytes": answer.item["size_bytes"], "outcome": Outcome.FAILED.value}
                 facts |= {"reason": answer.reason.value, "detail": answer.detail}
-                rows.append(table_from_columns({name: [facts.get(name)] for name in INVENTORY.names}, INVENTORY))
+                rows.append(table_from_columns({name: [facts.get(name)] for name in MEDIA.names}, MEDIA))
                 errors += [answer.traceback] if answer.traceback else []
             else:
                 rows.append(answer)
         self._busy = False
-        return Probed(concat(rows, INVENTORY), errors)
+        return Probed(concat(rows, MEDIA), errors)
 
     def close(self) -> None:
         """Ends the sandbox when something is running in it; else the next step has it."""

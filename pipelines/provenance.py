@@ -9,7 +9,7 @@ from importlib.metadata import version
 from fauforensics.checkpoint_info import CheckpointInfo
 from schemas.fingerprint import digest
 from schemas.params import PipelineParams
-from schemas.tables import LABELS, table_version
+from schemas.tables import STORED_LABELS, table_version
 from stages.label import thresholds
 
 
@@ -39,7 +39,7 @@ class Provenance:
             "fau_backend": info.fau_backend,
             "face_backend": params.faces.backend,
             "params_digest": fingerprint,
-            "schema_version": table_version(LABELS),
+            "schema_version": table_version(STORED_LABELS),
             "code_version": code_version(),
             "device_class": device_class,
         }

@@ -17,7 +17,7 @@ from pipelines.provenance import Provenance
 from pipelines.store import Store
 from schemas.params import PipelineParams
 from schemas.reasons import Reason
-from schemas.tables import INVENTORY
+from schemas.tables import MEDIA
 from stages.contract import MediaError, OpenMedia, StageResult, as_frame
 from stages.inventory import content_id_of
 
@@ -45,7 +45,7 @@ class StepRunner:
         """
         task, whole = job
         if self._step.reads_media:
-            videos = pa.Table.from_pylist(task.videos, INVENTORY)
+            videos = pa.Table.from_pylist(task.videos, MEDIA)
             return self._stage(videos, self._opener(task)), {}
         wanted = pa.array(sorted(video["content_id"] for video in task.videos))
         inputs = []

@@ -21,7 +21,7 @@ from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.reasons import Outcome
-from schemas.tables import MANIFEST
+from schemas.tables import MANIFEST, MEDIA
 from stages.contract import as_frame, table_from_columns
 
 
@@ -122,7 +122,7 @@ def units_of(workspace: Workspace) -> list[Unit]:
     """
     if not workspace.inventory.is_file():
         raise WorkspaceError(f"{workspace.inventory}: no inventory yet; run `fauscan inventory` first")
-    inventory = read_inventory(workspace.inventory)
+    inventory = read_inventory(workspace.inventory).select(MEDIA.names)  # a step is told nothing of the truth
     videos = inventory.filter(pl.col("unit").is_not_null()).sort("uri").unique("content_id", keep="first", maintain_order=True)
     ledger = as_frame(workspace.store().read_ledger("units", LEDGER))
     members = {unit: part["content_id"].to_list() for (unit,), part in ledger.group_by("unit")}

@@ -11,13 +11,13 @@ import pyarrow as pa
 from pipelines.workspace import Workspace
 from schemas.fingerprint import digest
 from schemas.reasons import TRANSIENT, Outcome
-from schemas.tables import INVENTORY
+from schemas.tables import MEDIA
 from stages import versions
 from stages.contract import as_frame
 
 _CACHE = "probes"
 PROBES = pa.schema(
-    [pa.field("stamp", pa.string()), pa.field("made_by", pa.string()), pa.field("attempt", pa.int16()), *INVENTORY],
+    [pa.field("stamp", pa.string()), pa.field("made_by", pa.string()), pa.field("attempt", pa.int16()), *MEDIA],
     {"fauscan.table": "probes", "fauscan.version": "1"},
 )
 """What reading each file gave, with the stamp that it had then. Lives in the store."""
@@ -110,8 +110,8 @@ def forget_files(workspace: Workspace, uris: Set[str]) -> None:
 
 
 def pending_rows(files: pl.DataFrame, reason: str | None, detail: str) -> pl.DataFrame:
-    """Rows of INVENTORY for files that have not been read: uri and size, and why not."""
-    blank = as_frame(INVENTORY.empty_table())
+    """Rows of MEDIA for files that have not been read: uri and size, and why not."""
+    blank = as_frame(MEDIA.empty_table())
     return files.select(
         *(
             pl.col(name)

@@ -29,7 +29,7 @@ class UnitTask:
     unit: str
     unit_key: str
     videos: list[dict[str, Any]]
-    """Rows of INVENTORY, one for each distinct content_id."""
+    """Rows of MEDIA, one for each distinct content_id."""
     upstream_keys: dict[str, str]
     inputs: dict[str, str] = field(default_factory=dict)
     """Digest of what each upstream stage holds for this unit, for the receipt."""
@@ -156,5 +156,5 @@ class StepWorker:
 
 
 def timeout_of(video: dict[str, Any], limits: LimitParams) -> float:
-    """Seconds that one step may take for a video: a row of INVENTORY."""
+    """Seconds that one step may take for a video: a row of MEDIA."""
     return limits.timeout_s + limits.timeout_per_s * (video["duration_us"] or 0) / 1e6

@@ -30,7 +30,26 @@ def _provenance_2(table: pa.Table) -> pa.Table:
     return _with_nulls(table, fake_above=pa.float64(), real_below=pa.float64())
 
 
-STEPS: Mapping[tuple[str, int], Step] = {("units", 0): _units_1, ("provenance", 1): _provenance_2}
+def _inventory_2(table: pa.Table) -> pa.Table:
+    """Truth joined; the next inventory fills it in."""
+    flags = {f"truth_{name}": pa.bool_() for name in ("fake", "audio_fake", "visual_fake")}
+    spans = {f"truth_{name}": pa.list_(pa.list_(pa.float64(), 2)) for name in ("spans", "audio_spans", "visual_spans")}
+    texts = {f"truth_{name}": pa.string() for name in ("dataset", "source", "split", "note")}
+    lists = {f"truth_{name}": pa.list_(pa.string()) for name in ("methods", "identities")}
+    return _with_nulls(table, **flags, **spans, **texts, **lists)
+
+
+def _labels_2(table: pa.Table) -> pa.Table:
+    """Truth of each frame joined, in `data/labels` only: the store's tables stay at version 1."""
+    return _with_nulls(table, truth_fake=pa.bool_(), truth_audio_fake=pa.bool_(), truth_visual_fake=pa.bool_())
+
+
+STEPS: Mapping[tuple[str, int], Step] = {
+    ("units", 0): _units_1,
+    ("provenance", 1): _provenance_2,
+    ("inventory", 1): _inventory_2,
+    ("labels", 1): _labels_2,
+}
 """By table and the version that the step starts from. Steps stay for ever, as the files do."""
 
 

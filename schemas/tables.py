@@ -38,8 +38,8 @@ LISTING = _schema(
     ("stamp", pa.string()),  # mtime or etag: tells a replaced file, never leaves the cache
 )  # fmt: skip
 
-INVENTORY = _schema(
-    "inventory", 1,
+MEDIA = _schema(
+    "media", 1,
     ("content_id", _ID),  # BLAKE2b-128 of the bytes; null where the file can't be read
     ("uri", pa.string()),
     ("size_bytes", pa.int64()),
@@ -63,6 +63,34 @@ INVENTORY = _schema(
     ("audio_channels", pa.int16()),
     ("audio_start_us", pa.int64()),  # on the common timeline
     ("audio_end_us", pa.int64()),
+)  # fmt: skip
+"""What reading a file tells: the part of INVENTORY that its bytes decide."""
+
+INVENTORY = _schema(
+    "inventory", 2,
+    *((field.name, field.type) for field in MEDIA),
+    # What the metadata of a data set says of the file; all null where it says nothing. Never touched by what the detector says.
+    ("truth_dataset", pa.string()),
+    ("truth_fake", pa.bool_()),
+    ("truth_audio_fake", pa.bool_()),  # null: not known, as in DFDC, whose label does not say which stream
+    ("truth_visual_fake", pa.bool_()),
+    ("truth_spans", _SPANS),  # seconds of the video, end exclusive; null: truth is of the whole clip
+    ("truth_audio_spans", _SPANS),
+    ("truth_visual_spans", _SPANS),
+    ("truth_methods", pa.list_(pa.string())),  # sorted
+    ("truth_source", pa.string()),  # uri of the real video that it was made from; the archive may lack it
+    ("truth_identities", pa.list_(pa.string())),  # sorted, `dataset:name`; what must not be spread over splits
+    ("truth_split", pa.string()),  # train, dev, test
+    ("truth_note", pa.string()),  # what does not match
+)  # fmt: skip
+TRUTH_COLUMNS = tuple(name for name in INVENTORY.names if name not in MEDIA.names)
+
+TRUTH_PROBLEMS = _schema(
+    "truth_problems", 1,
+    ("dataset", pa.string()),
+    ("kind", pa.string()),  # missing, extra, contradiction, repaired, row, metadata, copies
+    ("uri", pa.string()),  # the video that it is about, or the metadata's file
+    ("what", pa.string()),
 )  # fmt: skip
 
 FRAMES = _schema(
@@ -123,7 +151,7 @@ SCORES = _schema(
     ("reason", pa.string()),  # why logit_total or logit_audio is null
 )  # fmt: skip
 
-LABELS = _schema(
+STORED_LABELS = _schema(
     "labels", 1,
     ("content_id", _ID),
     ("track", pa.int16()),
@@ -141,6 +169,17 @@ LABELS = _schema(
     ("n_windows", pa.int16()),
     ("provenance_id", pa.string()),
 )  # fmt: skip
+
+LABELS = _schema(
+    "labels", 2,
+    *((field.name, field.type) for field in STORED_LABELS),
+    ("truth_fake", pa.bool_()),  # whether the truth calls this frame fake; null: not known
+    ("truth_audio_fake", pa.bool_()),
+    ("truth_visual_fake", pa.bool_()),
+)  # fmt: skip
+"""What `data/labels` holds: the stage's rows, and beside them the truth. The store's tables stay without: truth that comes or
+changes makes no label due."""
+LABEL_TRUTH = tuple(name for name in LABELS.names if name not in STORED_LABELS.names)
 
 SEGMENTS = _schema(
     "segments", 1,
@@ -263,7 +302,7 @@ TABLES: dict[str, pa.Schema] = {
     table_name(schema): schema
     for schema in (
         LISTING, INVENTORY, FRAMES, FACES, FAU, AUDIO, SCORES, LABELS, SEGMENTS, FAILURES, MANIFEST, PROVENANCE, UNITS, DIFF, SEGMENT_DIFF,
-        CURATED,
+        CURATED, TRUTH_PROBLEMS,
     )
 }  # fmt: skip
 """Every table that is ever written to a file, by its name."""

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from fauforensics.frontend import HOP_SAMPLES, SAMPLE_RATE_HZ, power_db
 from schemas.params import AudioParams
 from schemas.reasons import Failure, Outcome, Reason
-from schemas.tables import AUDIO, INVENTORY, TICK_MELS
+from schemas.tables import AUDIO, MEDIA, TICK_MELS
 from schemas.timebase import HOPS_PER_TICK, num_ticks
 from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, concat, table_from_columns
 from stages.decoding import AudioBlock, scan_audio
 
-INPUT, OUTPUT, VERSION = INVENTORY, AUDIO, versions.AUDIO
+INPUT, OUTPUT, VERSION = MEDIA, AUDIO, versions.AUDIO
 
 TICK_SAMPLES = HOP_SAMPLES * HOPS_PER_TICK
 _JOIN_US = 60_000  # a block this close to the end of the last one continues it: containers round their timestamps
@@ -47,7 +47,7 @@ class Audio:
         self._params = params
 
     def __call__(self, videos: pa.Table, open_media: OpenMedia) -> StageResult:
-        """videos: rows of INVENTORY. One output row per (video, tick), null with a reason where there is no sound."""
+        """videos: rows of MEDIA. One output row per (video, tick), null with a reason where there is no sound."""
         result = StageResult(AUDIO.empty_table())
         tables = []
         for video in videos.to_pylist():

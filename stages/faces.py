@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from schemas.params import DecodeParams, FaceParams
 from schemas.reasons import Failure, Outcome, Reason
-from schemas.tables import FACES, FRAMES, INVENTORY, NUM_LANDMARKS
+from schemas.tables import FACES, FRAMES, MEDIA, NUM_LANDMARKS
 from schemas.timebase import tick_of
 from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, concat, table_from_columns
@@ -27,7 +27,7 @@ from stages.face.pose import pose_degrees
 from stages.face.tracker import FaceObservation, FaceTracker
 from stages.sampling import nearest_frames
 
-INPUT, OUTPUT, VERSION = INVENTORY, FACES, versions.FACES
+INPUT, OUTPUT, VERSION = MEDIA, FACES, versions.FACES
 SIDE = {"frames": FRAMES}
 
 _COUNTED = frozenset(
@@ -48,7 +48,7 @@ class Faces:
         self._refine_eyes = EyeRefiner()
 
     def __call__(self, videos: pa.Table, open_media: OpenMedia) -> StageResult:
-        """videos: rows of INVENTORY. A video that can't be read costs itself only."""
+        """videos: rows of MEDIA. A video that can't be read costs itself only."""
         result = StageResult(FACES.empty_table())
         rows, frames = [], []
         for video in videos.to_pylist():

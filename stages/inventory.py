@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from schemas.params import DecodeParams
 from schemas.reasons import Outcome, Reason
-from schemas.tables import INVENTORY, LISTING
+from schemas.tables import LISTING, MEDIA
 from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, table_from_columns
 from stages.decoding import TROUBLE, one_line, open_container, stamp_us, video_stream
 from stages.lengths import missing_bytes
 
-INPUT, OUTPUT, VERSION = LISTING, INVENTORY, versions.INVENTORY
+INPUT, OUTPUT, VERSION = LISTING, MEDIA, versions.INVENTORY
 
 _READ_BYTES = 1 << 20
 _WHOLE_SHARE = 0.98  # containers miscount by a frame or two
@@ -42,10 +42,10 @@ class Inventory:
         self._decode = decode
 
     def __call__(self, listing: pa.Table, open_media: OpenMedia) -> StageResult:
-        """One row of INVENTORY for each row of LISTING, whatever the file is; `unit` is left null."""
+        """One row of MEDIA for each row of LISTING, whatever the file is; `unit` is left null."""
         rows = []
         for file in listing.to_pylist():
-            row: dict[str, Any] = dict.fromkeys(INVENTORY.names) | {"uri": file["uri"], "size_bytes": file["size_bytes"]}
+            row: dict[str, Any] = dict.fromkeys(MEDIA.names) | {"uri": file["uri"], "size_bytes": file["size_bytes"]}
             try:
                 with open_media(file["uri"]) as path:
                     row["content_id"] = content_id_of(path)
@@ -53,8 +53,8 @@ class Inventory:
             except MediaError as error:
                 row |= {"outcome": error.outcome.value, "reason": error.reason.value, "detail": error.detail}
             rows.append(row)
-        columns = {name: [row[name] for row in rows] for name in INVENTORY.names}
-        return StageResult(table_from_columns(columns, INVENTORY), frames_seen=len(rows))
+        columns = {name: [row[name] for row in rows] for name in MEDIA.names}
+        return StageResult(table_from_columns(columns, MEDIA), frames_seen=len(rows))
 
     def close(self) -> None:
         """Nothing to give back."""

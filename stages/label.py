@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from fauforensics.checkpoint_info import Calibration
 from schemas.params import LabelParams
 from schemas.reasons import Outcome, Reason
-from schemas.tables import AUDIO, FACES, FRAMES, LABELS, SCORES
+from schemas.tables import AUDIO, FACES, FRAMES, SCORES, STORED_LABELS
 from schemas.timebase import WINDOW_TICKS
 from stages import versions
 from stages.contract import StageResult, as_frame, table_from_columns
 from stages.hysteresis import moving_average, states
 from stages.windows import mean_over_windows
 
-INPUT, OUTPUT, VERSION = (FRAMES, FACES, AUDIO, SCORES), LABELS, versions.LABEL
+INPUT, OUTPUT, VERSION = (FRAMES, FACES, AUDIO, SCORES), STORED_LABELS, versions.LABEL
 
-_LABEL_TYPES = as_frame(LABELS.empty_table()).schema
+_LABEL_TYPES = as_frame(STORED_LABELS.empty_table()).schema
 _SHARP, _WIDE_PX, _TURNED_DEG = 100.0, 120.0, 60.0
 """A face that is this sharp (variance of the Laplacian) and this wide, and looks at the camera, has quality 1; turned this far, 0."""
 
@@ -38,7 +38,7 @@ class Label:
 
         Every frame of `frames` gets a row for each face in it, or one row with a null track.
         """
-        result = StageResult(LABELS.empty_table())
+        result = StageResult(STORED_LABELS.empty_table())
         tables = [as_frame(t) for t in (frames, faces, audio, scores)]
         rows: list[pl.DataFrame] = []
         for content_id in tables[0]["content_id"].unique(maintain_order=True):
@@ -48,7 +48,7 @@ class Label:
             result.frames_seen += own[0].height
         if rows:
             merged = pl.concat(rows).to_dict(as_series=False)
-            result.rows = table_from_columns(merged, LABELS)
+            result.rows = table_from_columns(merged, STORED_LABELS)
         return result
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Label:
         return self._shape(rows)
 
     def _shape(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Exactly the columns of LABELS: what is not there is null, and so is NaN."""
+        """Exactly the columns of STORED_LABELS: what is not there is null, and so is NaN."""
         rows = rows.with_columns(provenance_id=pl.lit(self._provenance_id))
         known = [pl.col(pl.Float64).fill_nan(None)] if pl.Float64 in rows.dtypes else []
         rows = rows.with_columns(*known)

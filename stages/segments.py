@@ -9,12 +9,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.params import SegmentParams
-from schemas.tables import LABELS, SEGMENTS
+from schemas.tables import SEGMENTS, STORED_LABELS
 from stages import versions
 from stages.contract import StageResult, table_from_columns
 from stages.hysteresis import FAKE, runs, states
 
-INPUT, OUTPUT, VERSION = LABELS, SEGMENTS, versions.SEGMENTS
+INPUT, OUTPUT, VERSION = STORED_LABELS, SEGMENTS, versions.SEGMENTS
 MODALITIES = ("total", "audio", "visual")
 
 
@@ -22,7 +22,7 @@ def run(labels: pl.DataFrame, params: SegmentParams, fake_above: float, real_bel
     """Joins neighbouring fake frames into spans.
 
     Args:
-        labels: rows of `LABELS`, any order; `pts_us` in microseconds from the start of the common timeline.
+        labels: rows of `STORED_LABELS`, any order; `pts_us` in microseconds from the start of the common timeline.
         params: interruptions up to `max_gap_ms` are bridged; spans shorter than `min_length_ms` are dropped.
         fake_above: hysteresis, as for labels.
         real_below: hysteresis, as for labels.

@@ -57,7 +57,7 @@ def media(path: Path) -> Callable[[str], AbstractContextManager[Path]]:
 
 
 def inventory_row(path: Path, decode: DecodeParams | None = None) -> pa.Table:
-    """The row of INVENTORY that the inventory stage makes of a file."""
+    """The row of MEDIA that the inventory stage makes of a file."""
     from schemas.tables import LISTING
     from stages.inventory import Inventory
 

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import SchemaError
 from schemas.migrations import STEPS, identity, migrate
-from schemas.tables import LABELS, PROVENANCE, TABLES, UNITS, table_version
+from schemas.tables import LABEL_TRUTH, LABELS, MEDIA, PROVENANCE, STORED_LABELS, TABLES, UNITS, table_version
 from tests.fixtures.make_schema_fixtures import FOLDER, LISTING, NUM_ROWS, columns, listed, value
 
 FIXTURES = sorted(FOLDER.rglob("*.parquet"))
@@ -58,6 +58,13 @@ def test_columns_change_only_with_the_version(name: str) -> None:
     do = f"write a step in schemas/migrations.py, then run tests/fixtures/make_schema_fixtures.py, which adds to {LISTING.name}"
     assert known is not None, f"{name} {version} is new: {do}"
     assert columns(TABLES[name]) == known, f"the columns of {name} changed, its version is still {version}: raise it, {do}"
+
+
+def test_truth_made_no_stored_table_another() -> None:
+    """Fingerprints, the probes and provenance ids go by these two: raised, they would make every unit of every archive due."""
+    assert (table_version(STORED_LABELS), columns(STORED_LABELS)) == (1, listed()["labels", 1])
+    assert columns(MEDIA) == listed()["inventory", 1]
+    assert set(LABELS.names) - set(STORED_LABELS.names) == set(LABEL_TRUTH)
 
 
 def test_steps_follow_one_another_and_the_order_of_columns_is_todays() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fauforensics.checkpoint_info import Calibration
 from schemas.params import LabelParams
-from schemas.tables import AUDIO, FACES, FRAMES, LABELS, SCORES
+from schemas.tables import AUDIO, FACES, FRAMES, SCORES, STORED_LABELS
 from schemas.timebase import tick_of
 from stages.contract import as_frame, table_from_columns
 from stages.label import Label
@@ -52,7 +52,7 @@ def windows(length: int, track: int | None, reason: str | None = None, **logits:
 
 def label(*inputs: pa.Table, **params: object) -> pl.DataFrame:
     result = Label(LabelParams(**params), CALIBRATION, "prov")(*inputs)
-    assert result.rows.schema.equals(LABELS)
+    assert result.rows.schema.equals(STORED_LABELS)
     return as_frame(result.rows)
 
 
