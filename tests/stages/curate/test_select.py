@@ -152,7 +152,7 @@ def test_filters_over_faces_and_sound_read_the_store_only_when_named() -> None:
     [
         ({"method": "swap"}, "ab"), ({"method": {"not_in": ["swap"]}}, "c"), ({"method": ["swap", "voice"]}, "ab"),
         ({"width": {"min": 100}}, "a"), ({"width": {"is_null": True}}, "c"), ({"width": {"max": 99, "or_null": True}}, "bc"),
-        ({"has_audio": True}, "b"), ({"duration_s": {"min": 2, "max": 4}}, "abc"), ({"dataset": "made", "video_codec": {"in": ["h264"]}}, "c"),
+        ({"has_audio": True}, "b"), ({"duration_s": {"min": 2, "max": 4}}, "abc"), ({"video_codec": {"in": ["h264"]}}, "c"),
         ({"reason": {"not_in": ["silent_audio"]}}, "bc"), ({"reason": "silent_audio"}, "a"), ({"quality": {"min": 0.4}}, "abc"),
     ],
 )  # fmt: skip
@@ -174,12 +174,12 @@ def test_conditions(condition: dict[str, Any], left: str) -> None:
         ({"filters": {"quality": {"min": 0.4}, "face_px": {"min": 500}}}, ("filters", "face_px"),
          r"leaves nothing \(before: start 2 videos > clips 6 clips > clips\.min_face_share 6 clips > targets 6 clips > "
          r"filters\.quality 6 clips\); face_px is 100\.0 to 100\.0 in them"),
-        ({"targets": {"target_from": "prediction"}, "filters": {"method": {"is_null": True}}}, ("filters", "method"), "method is empty in all"),
+        ({"targets": {"target_from": "prediction"}, "filters": {"method": {"is_null": True}}}, ("filters", "method"), "is empty in all"),
         ({"sample": {"total": {"min": 7}}}, ("sample", "total", "min"), r"is 7, but 6 of 6 clips can be had; use at most 6"),
         ({"sample": {"strata": ["target"], "per_stratum": {"min": 3}, "caps": {"video": 2}}}, ("sample", "per_stratum", "min"),
          r"is 3, but after caps and balance target=fake has 2 of 3; target=real has 2 of 3; use at most 2"),
-        ({"sample": {"balance": {"within": ["video"]}}}, ("sample", "balance", "column"), r"no clip has target=real where video=id-a; filter"),
-        ({"splits": {"train": 0.4, "dev": 0.3, "test": 0.3}}, ("splits", "test"), r"wants 0\.3 of the clips and gets none: there are 2 groups"),
+        ({"sample": {"balance": {"within": ["video"]}}}, ("sample", "balance", "column"), r"no clip has target=real where video=id-a"),
+        ({"splits": {"train": 0.4, "dev": 0.3, "test": 0.3}}, ("splits", "test"), r"wants 0\.3 of the clips and gets none"),
         ({"splits": {"train": 0.8, "dev": 0, "test": 0.2, "tolerance": 0.1}}, ("splits", "train"), r"is 0\.8, but 0\.500 was reached"),
     ],
 )  # fmt: skip
