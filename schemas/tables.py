@@ -28,6 +28,8 @@ def table_version(schema: pa.Schema) -> int:
 
 _ID = pa.string()
 _BOX = pa.list_(pa.float32(), 4)
+_SPANS = pa.list_(pa.list_(pa.float64(), 2))
+_STRINGS = pa.list_(pa.string())
 
 LISTING = _schema(
     "listing", 1,
@@ -63,8 +65,6 @@ MEDIA = _schema(
     ("audio_end_us", pa.int64()),
 )  # fmt: skip
 """What reading a file tells: the part of INVENTORY that its bytes decide."""
-
-_SPANS = pa.list_(pa.list_(pa.float64(), 2))
 
 INVENTORY = _schema(
     "inventory", 2,
@@ -269,11 +269,50 @@ SEGMENT_DIFF = _schema(
     ("score_b", pa.float32()),
 )  # fmt: skip
 
+CURATED = _schema(
+    "curated", 1,
+    ("clip_id", pa.string()),  # {content_id}-{track}-{start_tick}, track `v` when null
+    ("content_id", _ID),
+    ("uri", pa.string()),
+    ("dataset", pa.string()),
+    ("track", pa.int16()),  # null: the whole picture, without a face
+    ("start_tick", pa.int32()),
+    ("end_tick", pa.int32()),  # exclusive
+    ("start_us", pa.int64()),
+    ("end_us", pa.int64()),  # exclusive
+    ("frame_from", pa.int32()),  # source frame numbers
+    ("frame_to", pa.int32()),  # exclusive
+    ("box", _BOX),  # union over the clip; null without a face
+    ("split", pa.string()),  # train, dev, test
+    ("target", pa.string()),  # real, fake
+    ("target_from", pa.string()),  # truth, prediction
+    ("fake_spans", _SPANS),  # seconds on the video's timeline, clipped to the clip; null where nothing says which frames
+    ("audio_fake", pa.bool_()),  # of this clip; null: unknown
+    ("visual_fake", pa.bool_()),
+    ("methods", _STRINGS),  # sorted; of the video
+    ("source", pa.string()),  # uri of the real video it was made from
+    ("identities", _STRINGS),  # sorted; who must not cross splits
+    ("component", pa.int32()),  # clips of one component share a split
+    ("p_total", pa.float32()),  # mean over the clip's frames that have one
+    ("weight", pa.float32()),
+    ("provenance_id", pa.string()),  # of the labels
+)  # fmt: skip
+
+LOOKS = _schema(
+    "looks", 1,
+    ("content_id", _ID),
+    ("track", pa.int16()),
+    ("tick", pa.int32()),
+    ("look", pa.int64()),  # 64 bits: which low frequencies of the crop are above their median
+    ("shape", pa.list_(pa.int16(), 64)),  # these frequencies, rounded
+)  # fmt: skip
+"""What near-duplicates are found by; a cache, no part of the store."""
+
 TABLES: dict[str, pa.Schema] = {
     table_name(schema): schema
     for schema in (
         LISTING, INVENTORY, FRAMES, FACES, FAU, AUDIO, SCORES, LABELS, SEGMENTS, FAILURES, MANIFEST, PROVENANCE, UNITS, DIFF, SEGMENT_DIFF,
-        TRUTH_PROBLEMS,
+        CURATED, TRUTH_PROBLEMS, LOOKS,
     )
 }  # fmt: skip
 """Every table that is ever written to a file, by its name."""
