@@ -298,11 +298,21 @@ CURATED = _schema(
     ("provenance_id", pa.string()),  # of the labels
 )  # fmt: skip
 
+LOOKS = _schema(
+    "looks", 1,
+    ("content_id", _ID),
+    ("track", pa.int16()),
+    ("tick", pa.int32()),
+    ("look", pa.int64()),  # 64 bits: which low frequencies of the crop are above their median
+    ("shape", pa.list_(pa.int16(), 64)),  # these frequencies, rounded
+)  # fmt: skip
+"""What near-duplicates are found by; a cache, no part of the store."""
+
 TABLES: dict[str, pa.Schema] = {
     table_name(schema): schema
     for schema in (
         LISTING, INVENTORY, FRAMES, FACES, FAU, AUDIO, SCORES, LABELS, SEGMENTS, FAILURES, MANIFEST, PROVENANCE, UNITS, DIFF, SEGMENT_DIFF,
-        CURATED, TRUTH_PROBLEMS,
+        CURATED, TRUTH_PROBLEMS, LOOKS,
     )
 }  # fmt: skip
 """Every table that is ever written to a file, by its name."""
