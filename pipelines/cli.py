@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import care, label, learn, models, results, sets, steps
+from pipelines.commands import care, exports, label, learn, models, results, sets, steps
 from pipelines.spare import spare_pandas
 from schemas.errors import BusyError, FauScanError, TransferError
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for panel in (label, results, sets, care, models, learn, steps):
+for panel in (label, results, sets, exports, care, models, learn, steps):
     app.add_typer(panel.app)
 
 
