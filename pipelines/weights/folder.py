@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.weights.registry import Weight, megabytes, weight_named
 from schemas.errors import WeightsError
+from schemas.fingerprint import digest
 
 ENVIRONMENT = "FAUSCAN_MODELS"
 
@@ -51,6 +54,23 @@ def locate_all(names: Sequence[str]) -> dict[str, Path]:
                 f"{path_of(weight)}: is {size:,} bytes, {weight.name} has {weight.size_bytes:,}; run `{weight.fetch_command}` again"
             )
     return {weight.name: path_of(weight) for weight in weights}
+
+
+def digest_of(names: Sequence[str]) -> str | None:
+    """What a stage's output owes to files of the registry, for its fingerprint; None without names.
+
+    Raises:
+        WeightsError: as `locate`.
+    """
+    if not names:
+        return None
+    return digest({name: _sha256(path, path.stat().st_mtime_ns) for name, path in locate_all(names).items()})
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: Path, _mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _missing(weights: Sequence[Weight]) -> str:
