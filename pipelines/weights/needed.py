@@ -1,7 +1,8 @@
-"""Needed: which fetched weights the parameters ask for, and whether they are here before any video is touched."""
+"""Needed: fetched weights that a run is about to use: whether they are here, and what they add to fingerprints."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,27 +11,6 @@ from pipelines.weights.records import LOCK_FILE, read_lock, sha256_of, wanted
 from pipelines.weights.registry import weight_named
 from schemas.errors import WeightsError
 from schemas.fingerprint import digest
-from schemas.params import PipelineParams
-
-_BY_BACKEND: dict[tuple[str, str], tuple[str, ...]] = {
-    ("faces", "pyfeat"): ("pyfeat-retinaface",),
-    ("fau", "pyfeat xgb"): ("pyfeat-mobilefacenet", "pyfeat-xgb"),
-    ("fau", "pyfeat svm"): ("pyfeat-mobilefacenet", "pyfeat-svm"),
-    ("fau", "pyfeat multitask"): ("pyfeat-multitask",),
-}
-"""By step and backend, with its variant. Backends that are not here need nothing but what ships with FauScan."""
-
-
-def needed(params: PipelineParams) -> list[str]:
-    """Names in the registry, of all steps. The user's own checkpoint is not among them: `score.weights` names it."""
-    return sorted({name for step in ("faces", "fau") for name in needed_by(step, params)})
-
-
-def needed_by(step: str, params: PipelineParams) -> tuple[str, ...]:
-    """Names in the registry that one step asks for."""
-    section = getattr(params, step, None)
-    backend = " ".join(str(part) for part in (getattr(section, "backend", None), getattr(section, "variant", None)) if part)
-    return _BY_BACKEND.get((step, backend), ()) or _BY_BACKEND.get((step, backend.partition(" ")[0]), ())
 
 
 def digest_of(root: Path, names: Iterable[str]) -> str | None:
@@ -43,8 +23,14 @@ def digest_of(root: Path, names: Iterable[str]) -> str | None:
     known = {}
     for name in names:
         pin = wanted(weight_named(name), lock)
-        known[name] = pin.sha256 if pin else sha256_of(locate(name))
+        known[name] = pin.sha256 if pin else _sha256_of(path := locate(name), path.stat().st_mtime_ns)
     return digest(known) if known else None
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256_of(path: Path, _mtime_ns: int) -> str:
+    """A command works out many fingerprints; a file of hundreds of megabytes is read once."""
+    return sha256_of(path)
 
 
 def require(root: Path, names: Iterable[str]) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipelines.chain import Fingerprints
+from pipelines import chain
+from pipelines.chain import Fingerprints, weights_needed
 from pipelines.commands import steps
 from pipelines.plan import make_plan
 from pipelines.step import run_step
@@ -24,7 +26,8 @@ from tests.pipelines.weights.hub import Hub
 @pytest.fixture
 def workspace(tmp_path: Path, register: None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """One whose FAU backend needs `ears`, which no registry pins, and whose face backend needs `eyes`."""
-    monkeypatch.setattr(needed, "_BY_BACKEND", {("faces", "mesh"): ("eyes",), ("fau", "mesh"): ("ears",)})
+    for name, model in (("faces", "eyes"), ("fau", "ears")):
+        monkeypatch.setitem(chain.STEPS, name, replace(chain.STEPS[name], models=(model,)))
     (tmp_path / "work").mkdir()
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "a.mp4").write_bytes(b"never opened")
@@ -37,11 +40,15 @@ def get(*names: str) -> None:
 
 
 def test_the_default_needs_nothing_but_what_ships() -> None:
-    assert needed.needed(PipelineParams()) == []
+    assert weights_needed(PipelineParams()) == []
 
 
-def test_every_name_that_a_backend_needs_is_in_the_registry() -> None:
-    assert {name for names in needed._BY_BACKEND.values() for name in names} <= read_registry().keys()
+@pytest.mark.parametrize("variant", ["xgb", "svm", "multitask"])
+@pytest.mark.parametrize("faces", ["mesh", "pyfeat"])
+def test_every_name_that_a_backend_needs_is_in_the_registry(faces: str, variant: str) -> None:
+    params = PipelineParams.model_validate({"faces": {"backend": faces}, "fau": {"backend": "pyfeat", "variant": variant}})
+    assert f"pyfeat-{variant}" in weights_needed(params)
+    assert set(weights_needed(params)) <= read_registry().keys()
 
 
 def test_missing_weights_are_said_before_a_video_is_touched(workspace: Workspace, tmp_path: Path) -> None:
