@@ -9,6 +9,7 @@ import pytest
 
 from pipelines import chain
 from pipelines.chain import Fingerprints, step_of
+from pipelines.weights.needed import require
 from pipelines.workspace import Workspace
 from schemas.errors import WeightsError
 from schemas.params import PipelineParams
@@ -65,7 +66,7 @@ def test_weights_that_are_not_here_are_one_line_before_any_video(monkeypatch: py
     with pytest.raises(
         WeightsError, match=r"pyfeat-mobilefacenet, pyfeat-retinaface are not in .*run `fauscan models fetch .*a download of"
     ) as caught:
-        fingerprint("label", **PYFEAT)
+        require(tmp_path, step_of("faces", PipelineParams.model_validate(PYFEAT)).models)
     assert "\n" not in str(caught.value)
 
 
