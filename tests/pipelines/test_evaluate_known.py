@@ -47,6 +47,14 @@ def test_measures_what_is_known_and_names_what_is_not(tmp_path: Path) -> None:
     assert written["data"] == tmp_path.name and "roc" not in written["heads"]["total"]
 
 
+def test_a_run_that_was_not_asked_measures_a_sample_that_stays_the_same(tmp_path: Path) -> None:
+    opened = labelled(tmp_path, "r" + 9 * "f")
+    results = [evaluate_known(opened, resamples=10, most_clips=4) for _ in range(2)]
+    assert results[0] == results[1]
+    assert results[0]["sampled_from"] == 10
+    assert results[0]["clips"] == {"truth": 4, "judged": 4, "forged": 3, "real": 1}
+
+
 def test_truth_of_whole_clips_is_enough(tmp_path: Path) -> None:
     figures = evaluate_known(labelled(tmp_path, "rf", with_spans=False), resamples=10)["heads"]["total"]["kinds"]["all"]
     assert (figures["fake_frames"], figures["video_max_auc"]["value"]) == (100, 1.0)
