@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from fauforensics.checkpoint_info import read_info
-from pipelines.weights.needed import digest_of, needed_by
+from pipelines.weights.needed import needed_by
+from pipelines.weights.records import digest_of
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import digest, stage_fingerprint

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipelines.weights.folder import locate, locate_all
+from pipelines.weights.folder import locate_all
 from pipelines.weights.records import LOCK_FILE, read_lock, sha256_of, wanted
 from pipelines.weights.registry import weight_named
 from schemas.errors import WeightsError
-from schemas.fingerprint import digest
 from schemas.params import PipelineParams
 
 _BY_BACKEND: dict[tuple[str, str], tuple[str, ...]] = {
-    ("faces", "pyfeat"): ("pyfeat-retinaface",),
+    ("faces", "pyfeat"): ("pyfeat-mobilefacenet", "pyfeat-retinaface"),
     ("fau", "pyfeat xgb"): ("pyfeat-mobilefacenet", "pyfeat-xgb"),
     ("fau", "pyfeat svm"): ("pyfeat-mobilefacenet", "pyfeat-svm"),
     ("fau", "pyfeat multitask"): ("pyfeat-multitask",),
@@ -31,20 +30,6 @@ def needed_by(step: str, params: PipelineParams) -> tuple[str, ...]:
     section = getattr(params, step, None)
     backend = " ".join(str(part) for part in (getattr(section, "backend", None), getattr(section, "variant", None)) if part)
     return _BY_BACKEND.get((step, backend), ()) or _BY_BACKEND.get((step, backend.partition(" ")[0]), ())
-
-
-def digest_of(root: Path, names: Iterable[str]) -> str | None:
-    """What fetched weights add to a fingerprint: the pinned digests, or those of the files where nothing pins them.
-
-    Raises:
-        WeightsError: a file that nothing pins is not here.
-    """
-    lock = read_lock(root)
-    known = {}
-    for name in names:
-        pin = wanted(weight_named(name), lock)
-        known[name] = pin.sha256 if pin else sha256_of(locate(name))
-    return digest(known) if known else None
 
 
 def require(root: Path, names: Iterable[str]) -> None:
