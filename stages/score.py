@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fauforensics import ReferenceFauForensics, load_checkpoint
 from fauforensics.folding import fold_norms
-from schemas.errors import DeviceError, ParamsError
+from schemas.errors import DeviceError
 from schemas.params import ScoreParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FAU, SCORES
@@ -25,6 +25,7 @@ from schemas.timebase import WINDOW_TICKS
 from stages import versions
 from stages.batches import Batches
 from stages.contract import StageResult, as_frame, table_from_columns
+from stages.device import resolve_device
 from stages.network_input import SoundInput, by_track, sound_input
 from stages.tokens import tokens_of
 from stages.windows import window_starts
@@ -145,13 +146,6 @@ class Score:
             logits, evidence = answer.logit.float().cpu().numpy(), answer.evidence.float().cpu().numpy()
             for window, logit, ticks in zip(windows, logits, evidence, strict=True):
                 window.logits[head], window.evidence[head] = float(logit), ticks
-
-
-def resolve_device(wanted: str) -> str:
-    """`auto` is cuda where there is one."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ParamsError("score.device is 'cuda', but this machine has no usable GPU; use 'auto' or 'cpu'")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
 def _to_table(windows: list[_Window]) -> pa.Table:

@@ -36,7 +36,7 @@ from schemas.errors import ParamsError, WorkspaceError
 from schemas.fingerprint import digest
 from schemas.train import Phase, TrainParams, train_params
 from schemas.truth import TruthRow, read_truth
-from stages.score import resolve_device
+from stages.device import resolve_device
 
 _SHARE: dict[Phase, float] = {"au": 0.1, "picture": 0.4, "whole": 0.5}  # of the minutes
 _OVERHEAD = 0.85  # of the minutes for steps; the rest is validation
@@ -262,7 +262,7 @@ def _finish(job: TrainJob, dataset: Dataset, state: TrainState) -> dict[str, Any
     opened = Workspace.open(job.workspace)
     job.out.parent.mkdir(parents=True, exist_ok=True)
     temporary = job.out.with_name(f".{job.out.name}.tmp")
-    backend = OWN_FAU if job.params.preset == "reference" else opened.params.fau.backend
+    backend = OWN_FAU if job.params.preset == "reference" else opened.params.fau.name
     save_checkpoint(temporary, net.cpu(), backend, dataset.digest, calibration)
     temporary.replace(job.out)
     found = {

@@ -5,31 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipelines.chain import STEPS, step_of
 from pipelines.weights.folder import locate_all
 from pipelines.weights.records import LOCK_FILE, read_lock, sha256_of, wanted
 from pipelines.weights.registry import weight_named
 from schemas.errors import WeightsError
 from schemas.params import PipelineParams
 
-_BY_BACKEND: dict[tuple[str, str], tuple[str, ...]] = {
-    ("faces", "pyfeat"): ("pyfeat-mobilefacenet", "pyfeat-retinaface"),
-    ("fau", "pyfeat xgb"): ("pyfeat-mobilefacenet", "pyfeat-xgb"),
-    ("fau", "pyfeat svm"): ("pyfeat-mobilefacenet", "pyfeat-svm"),
-    ("fau", "pyfeat multitask"): ("pyfeat-multitask",),
-}
-"""By step and backend, with its variant. Backends that are not here need nothing but what ships with FauScan."""
-
 
 def needed(params: PipelineParams) -> list[str]:
     """Names in the registry, of all steps. The user's own checkpoint is not among them: `score.weights` names it."""
-    return sorted({name for step in ("faces", "fau") for name in needed_by(step, params)})
-
-
-def needed_by(step: str, params: PipelineParams) -> tuple[str, ...]:
-    """Names in the registry that one step asks for."""
-    section = getattr(params, step, None)
-    backend = " ".join(str(part) for part in (getattr(section, "backend", None), getattr(section, "variant", None)) if part)
-    return _BY_BACKEND.get((step, backend), ()) or _BY_BACKEND.get((step, backend.partition(" ")[0]), ())
+    return sorted({name for step in STEPS for name in step_of(step, params).models})
 
 
 def require(root: Path, names: Iterable[str]) -> None:
