@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from fauforensics.checkpoint_info import read_info
-from pipelines.weights.needed import digest_of
+from pipelines.weights.records import digest_of
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import digest, stage_fingerprint
 from schemas.params import PipelineParams
-from schemas.tables import AUDIO, FACES, FAU, FAU_FEATURES, FRAMES, PATCHES, SCORES, SEGMENTS, STORED_LABELS
+from schemas.tables import AUDIO, FACES, FAU, FAU_FEATURES, FRAMES, LABELS, PATCHES, SCORES, SEGMENTS
 from stages import versions
 
 
@@ -81,8 +81,7 @@ STEPS: dict[str, Step] = {
             uses_weights=True, upstream=("faces", "fau", "audio"),
         ),
         Step(
-            "label", versions.LABEL + 1000 * versions.SEGMENTS, {"labels": STORED_LABELS, "segments": SEGMENTS},
-            _section("label", "segments"),
+            "label", versions.LABEL + 1000 * versions.SEGMENTS, {"labels": LABELS, "segments": SEGMENTS}, _section("label", "segments"),
             reads=(
                 Read("faces", "frames"),
                 Read("faces", "faces", _FACE_FACTS),
@@ -122,11 +121,6 @@ def step_of(name: str, params: PipelineParams) -> Step:
             models=(*(("pyfeat-mobilefacenet",) if needs_points else ()), f"pyfeat-{params.fau.variant}"),
         )
     return step
-
-
-def weights_needed(params: PipelineParams) -> list[str]:
-    """Names in the registry, of all steps. The user's own checkpoint is not among them: `score.weights` names it."""
-    return sorted({model for name in STEPS for model in step_of(name, params).models})
 
 
 class Fingerprints:

@@ -11,14 +11,13 @@ import polars as pl
 import yaml
 from rich.console import Console
 
-from pipelines.chain import weights_needed
 from pipelines.listing import read_inventory, update_inventory
 from pipelines.parquet import write_bytes_if_changed
 from pipelines.progress import console
 from pipelines.runlog import read_log
 from pipelines.step import run_step
 from pipelines.view import COMPARISON_NAME
-from pipelines.weights.needed import require
+from pipelines.weights.needed import needed, require
 from pipelines.weights.records import read_lock, write_lock
 from pipelines.workspace import Workspace
 from schemas import params as params_module
@@ -65,7 +64,7 @@ def compare_backends(workspace: Workspace, a: str, b: str, videos: int, json_fil
     if _own(sides[0]) == _own(sides[1]):
         raise ParamsError(f"--a {a!r} and --b {b!r} are the same faces and fau parameters; give two that differ")
     for side in sides:
-        require(workspace.root, weights_needed(side))
+        require(workspace.root, needed(side))
     wanted = _chosen(workspace, videos)
     first, second = (_run(workspace, side, text, wanted) for side, text in zip(sides, (a, b), strict=True))
     usable = {c for c in first.outcomes if all(s.outcomes.get(c) in {Outcome.DONE, Outcome.FILTERED} for s in (first, second))}

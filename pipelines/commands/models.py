@@ -69,7 +69,7 @@ def models_lock(names: NamesArgument = None, workspace: WorkspaceOption = Path()
 
 def _named(names: list[str] | None, workspace: Path, command: str) -> list[Weight]:
     """The weights of these names, or those that the workspace needs."""
-    from pipelines.chain import weights_needed
+    from pipelines.weights.needed import needed
     from pipelines.weights.registry import weight_named
     from schemas.params import load
 
@@ -77,7 +77,7 @@ def _named(names: list[str] | None, workspace: Path, command: str) -> list[Weigh
         return [weight_named(name) for name in dict.fromkeys(names)]
     if not (workspace / "params.yaml").is_file():
         raise WeightsError(f"fauscan models {command} needs names, or a workspace (-w) whose params.yaml says what it needs")
-    found = weights_needed(load(workspace / "params.yaml"))
+    found = needed(load(workspace / "params.yaml"))
     if not found:
         raise WeightsError(f"{workspace / 'params.yaml'}: its backends need no weights but those that ship with FauScan")
     return [weight_named(name) for name in found]

@@ -31,15 +31,14 @@ def inventory(
     ] = None,
 ) -> None:
     """Lists the archive; reads and probes what is new. The bounds are what `fauscan nightly` sets; what is left is pending."""
-    from pipelines.chain import weights_needed
     from pipelines.listing import update_inventory
     from pipelines.lock import locked
     from pipelines.survey import Bounds
-    from pipelines.weights.needed import require
+    from pipelines.weights.needed import needed, require
     from pipelines.workspace import Workspace
 
     opened = open_workspace(workspace, engine)
-    require(opened.root, weights_needed(opened.params))
+    require(opened.root, needed(opened.params))
     if dataset is not None:
         changed = opened.params.dataset.model_copy(update={"name": dataset})
         opened = Workspace(opened.root, opened.params.model_copy(update={"dataset": changed}))

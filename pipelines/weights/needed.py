@@ -1,36 +1,21 @@
-"""Needed: fetched weights that a run is about to use: whether they are here, and what they add to fingerprints."""
+"""Needed: which fetched weights the parameters ask for, and whether they are here before any video is touched."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipelines.weights.folder import locate, locate_all
+from pipelines.chain import STEPS, step_of
+from pipelines.weights.folder import locate_all
 from pipelines.weights.records import LOCK_FILE, read_lock, sha256_of, wanted
 from pipelines.weights.registry import weight_named
 from schemas.errors import WeightsError
-from schemas.fingerprint import digest
+from schemas.params import PipelineParams
 
 
-def digest_of(root: Path, names: Iterable[str]) -> str | None:
-    """What fetched weights add to a fingerprint: the pinned digests, or those of the files where nothing pins them.
-
-    Raises:
-        WeightsError: a file that nothing pins is not here.
-    """
-    lock = read_lock(root)
-    known = {}
-    for name in names:
-        pin = wanted(weight_named(name), lock)
-        known[name] = pin.sha256 if pin else _sha256_of(path := locate(name), path.stat().st_mtime_ns)
-    return digest(known) if known else None
-
-
-@functools.lru_cache(maxsize=64)
-def _sha256_of(path: Path, _mtime_ns: int) -> str:
-    """A command works out many fingerprints; a file of hundreds of megabytes is read once."""
-    return sha256_of(path)
+def needed(params: PipelineParams) -> list[str]:
+    """Names in the registry, of all steps. The user's own checkpoint is not among them: `score.weights` names it."""
+    return sorted({name for step in STEPS for name in step_of(step, params).models})
 
 
 def require(root: Path, names: Iterable[str]) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
 
-from pipelines.weights.folder import models_folder
-from pipelines.weights.registry import Weight
+from pipelines.weights.folder import locate, models_folder
+from pipelines.weights.registry import Weight, weight_named
 from schemas.errors import WeightsError
+from schemas.fingerprint import digest
 
 LOCK_FILE = "models.lock.yaml"
 _NOTES = "fetched.json"
@@ -85,6 +87,20 @@ def sha256_of(path: Path) -> str:
     """Of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(root: Path, names: Iterable[str]) -> str | None:
+    """What fetched weights add to a fingerprint: the pinned digests, or those of the files where nothing pins them.
+
+    Raises:
+        WeightsError: a file that nothing pins is not here.
+    """
+    lock = read_lock(root)
+    known = {}
+    for name in names:
+        pin = wanted(weight_named(name), lock)
+        known[name] = pin.sha256 if pin else sha256_of(locate(name))
+    return digest(known) if known else None
 
 
 def replace_whole(path: Path, data: bytes) -> None:

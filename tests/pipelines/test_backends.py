@@ -9,7 +9,7 @@ import pytest
 
 from pipelines import chain
 from pipelines.chain import Fingerprints, step_of
-from pipelines.weights.needed import require
+from pipelines.weights.needed import needed, require
 from pipelines.workspace import Workspace
 from schemas.errors import WeightsError
 from schemas.params import PipelineParams
@@ -25,7 +25,7 @@ def fingerprint(step: str, **sections: dict[str, Any]) -> str:
 def fetched(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Digests of weights that are said to be there."""
     digests: dict[str, str] = {}
-    monkeypatch.setattr(chain, "digest_of", lambda root, names: " ".join(digests.get(n, n) for n in names) or None)
+    monkeypatch.setattr(chain, "digest_of", lambda _, names: " ".join(digests.get(n, n) for n in names) or None)
     return digests
 
 
@@ -63,10 +63,9 @@ def test_a_step_names_the_tables_and_weights_that_its_backend_needs() -> None:
 
 def test_weights_that_are_not_here_are_one_line_before_any_video(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FAUSCAN_MODELS", str(tmp_path))
-    with pytest.raises(
-        WeightsError, match=r"pyfeat-mobilefacenet, pyfeat-retinaface are not in .*run `fauscan models fetch .*a download of"
-    ) as caught:
-        require(tmp_path, step_of("faces", PipelineParams.model_validate(PYFEAT)).models)
+    said = r"pyfeat-mobilefacenet, pyfeat-retinaface, pyfeat-xgb are not in .*run `fauscan models fetch .*a download of"
+    with pytest.raises(WeightsError, match=said) as caught:
+        require(tmp_path, needed(PipelineParams.model_validate(PYFEAT)))
     assert "\n" not in str(caught.value)
 
 
