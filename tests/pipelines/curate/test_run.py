@@ -120,6 +120,7 @@ def test_a_recipe_needs_a_name_that_a_folder_can_have(workspace: Workspace) -> N
         read_recipe(workspace.root / "gone.yaml")
 
 
+@pytest.mark.slow
 def test_the_command_prints_steps_splits_and_proof_in_80_columns(workspace: Workspace) -> None:
     done = fauscan("curate", workspace.root / "set.yaml", "-w", workspace.root)
     assert done.returncode == 0, done.stderr
