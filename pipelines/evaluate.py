@@ -29,6 +29,7 @@ from stages import figures_table
 from stages.metrics.bootstrap import RESAMPLES
 from stages.truth_frames import FrameRule
 
+_ROC, _RELIABILITY = ["weights", "head", "fpr", "tpr"], ["weights", "head", "p_from", "p_to", "count", "confidence", "observed"]
 _SEED = 1  # of a training that is part of an evaluation
 
 
@@ -81,8 +82,7 @@ def evaluate(job: EvaluateJob) -> list[dict[str, Any]]:
         with locked(opened.root):
             asked = weights or {opened.weights().stem: None}
             own = [{"weights": name, "data": data_names[folder]} | _result(job, folder, rows, opened, asked[name]) for name in asked]
-            write_bytes_if_changed(_json({"results": [_without_roc(r) for r in own]}), opened.report.with_name(EVALUATION_NAME))
-            _write_plots(opened, own)
+            write_results(opened, own)
             write_report(opened)
         for result in own:
             for part in figures_table.figure_tables(result):
@@ -160,6 +160,12 @@ def _short_names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
+def write_results(opened: Workspace, results: Sequence[dict[str, Any]]) -> None:
+    """`reports/metrics-evaluate.json` and the plots; with no results, files that say so."""
+    write_bytes_if_changed(_json({"results": [_without_roc(r) for r in results]}), opened.report.with_name(EVALUATION_NAME))
+    _write_plots(opened, results)
+
+
 def _write_plots(opened: Workspace, results: Sequence[dict[str, Any]]) -> None:
     """CSV files that `dvc plots` can draw: `reports/roc.csv` and `reports/reliability.csv`."""
     roc, reliability = [], []
@@ -169,9 +175,10 @@ def _write_plots(opened: Workspace, results: Sequence[dict[str, Any]]) -> None:
             points, curve = figures["roc"], figures["reliability"]
             roc += [label | {"fpr": fpr, "tpr": tpr} for fpr, tpr in zip(points["fpr"], points["tpr"], strict=True)]
             bins = zip(curve["edges"], curve["edges"][1:], curve["count"], curve["confidence"], curve["observed"], strict=False)
-            reliability += [label | dict(zip(("p_from", "p_to", "count", "confidence", "observed"), row, strict=True)) for row in bins]
-    for name, rows in (("roc.csv", roc), ("reliability.csv", reliability)):
-        write_bytes_if_changed(pl.DataFrame(rows, infer_schema_length=None).write_csv().encode(), opened.report.with_name(name))
+            reliability += [label | dict(zip(_RELIABILITY[2:], row, strict=True)) for row in bins]
+    for name, rows, columns in (("roc.csv", roc, _ROC), ("reliability.csv", reliability, _RELIABILITY)):
+        table = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(schema=columns)
+        write_bytes_if_changed(table.write_csv().encode(), opened.report.with_name(name))
 
 
 def _without_roc(result: dict[str, Any]) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from pipelines.probe import ProbeWorker
 from pipelines.progress import StepProgress, console
 from pipelines.runlog import log_inventory
 from pipelines.survey import UNBOUNDED, Bounds, Survey, pending_rows, survey, write_probes
+from pipelines.truth import TruthFound, find_truth, print_truth, problems, with_truth
 from pipelines.units import LEDGER, Video, assign, pack_up_to
 from pipelines.workspace import Workspace
 from schemas.errors import ArchiveError
 from schemas.reasons import Outcome, Reason
-from schemas.tables import INVENTORY, MEDIA, TRUTH_COLUMNS
+from schemas.tables import INVENTORY, MEDIA, TRUTH_PROBLEMS
 from stages.contract import as_frame, concat
 
 _FILES_PER_TASK = 32
@@ -32,7 +33,7 @@ _SAVE_EVERY_S = 30.0
 
 
 def update_inventory(workspace: Workspace, only: Set[str] | None = None, bounds: Bounds = UNBOUNDED) -> pl.DataFrame:
-    """Lists the archive, probes what is new, assigns units, and writes the inventory if it changed.
+    """Lists the archive, probes what is new, assigns units, and writes the inventory and the problems of its truth if they changed.
 
     Args:
         workspace: whose archive.
@@ -41,8 +42,10 @@ def update_inventory(workspace: Workspace, only: Set[str] | None = None, bounds:
 
     Raises:
         ArchiveError: the archive does not exist, is empty, or holds no video. The old inventory is left as it was.
+        TruthError: a dataset that the parameters name is not there, or its metadata can't be read. Nothing was done.
     """
     seen = survey(workspace, bounds.settle_s)
+    truth = find_truth(workspace, seen.files)
     wanted = seen.to_read if only is None else seen.to_read.filter(pl.col("uri").is_in(list(only)))
     probed = _read(workspace, seen, wanted, bounds)
     unread = wanted.join(probed, on="uri", how="anti")
@@ -54,7 +57,7 @@ def update_inventory(workspace: Workspace, only: Set[str] | None = None, bounds:
             pending_rows(unread, None, "not read yet"),
         ]
     )
-    return _write(workspace, rows if only is None else rows.filter(pl.col("uri").is_in(list(only))), bounds)
+    return _write(workspace, rows if only is None else rows.filter(pl.col("uri").is_in(list(only))), bounds, truth)
 
 
 def _read(workspace: Workspace, seen: Survey, wanted: pl.DataFrame, bounds: Bounds) -> pl.DataFrame:
@@ -104,7 +107,7 @@ def _merged(seen: Survey, found: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([seen.known.select(names), found.select(names), waiting.select(names)])
 
 
-def _write(workspace: Workspace, rows: pl.DataFrame, bounds: Bounds) -> pl.DataFrame:
+def _write(workspace: Workspace, rows: pl.DataFrame, bounds: Bounds, truth: TruthFound) -> pl.DataFrame:
     usable = rows.filter(pl.col("outcome") == Outcome.DONE.value)
     if usable.is_empty() and rows.filter(pl.col("outcome") == Outcome.PENDING.value).is_empty():
         why = ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(rows["reason"].to_list()).items()))
@@ -119,8 +122,11 @@ def _write(workspace: Workspace, rows: pl.DataFrame, bounds: Bounds) -> pl.DataF
     rows = rows.with_columns(unit=pl.when(pl.col("outcome") == Outcome.DONE.value).then("unit"))
     if bounds.admit_minutes is not None:
         rows = _admit(workspace, rows, bounds.admit_minutes)
-    rows = rows.with_columns(as_frame(INVENTORY.empty_table()).select(TRUTH_COLUMNS).clear(rows.height)).select(INVENTORY.names).sort("uri")
+    rows = with_truth(rows, truth).sort("uri")
     write_if_changed(rows.to_arrow().cast(INVENTORY), workspace.inventory)
+    trouble = problems(truth, rows)
+    write_if_changed(trouble.to_arrow().cast(TRUTH_PROBLEMS), workspace.truth_problems)
+    print_truth(truth, trouble)
     return rows
 
 

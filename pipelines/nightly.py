@@ -20,6 +20,7 @@ import polars as pl
 import psutil
 from rich.markup import escape
 
+from pipelines.evaluate_known import evaluate_if_known
 from pipelines.initialise import commit_all
 from pipelines.listing import read_inventory, update_inventory
 from pipelines.lock import locked, told
@@ -110,6 +111,7 @@ def _label(workspace: Workspace, bounds: Bounds, plan: Plan, descriptor: int) ->
         for name in UNIT_STEPS:
             receipts = run_step(workspace, name)
         publish_labels(workspace, receipts)
+        evaluate_if_known(workspace)
         write_report(workspace)
         return
     command = [sys.executable, "-m", "dvc", "repro", "-q"]

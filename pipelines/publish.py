@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,10 @@ from pipelines.store import Receipt, Store
 from pipelines.workspace import Workspace
 from schemas.reasons import Outcome
 from schemas.tables import FAILURES, LABELS, PROVENANCE, SEGMENTS
+from stages import truth_labels
 from stages.contract import as_frame, concat, table_from_columns
+from stages.truth_frames import FrameRule
+from stages.truth_labels import ContentTruth
 
 
 def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
@@ -25,13 +29,13 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
     Videos that are no longer in the inventory leave the tables; their units stay in the store.
     """
     store = workspace.store()
-    present = present_videos(workspace)
+    shown = publication(workspace)
     segments, provenance, wanted = [], {}, set()
     for receipt in receipts:
         path = workspace.labels / f"{receipt.unit}.parquet"
         wanted.add(path.name)
-        write_if_changed(published_labels(store, receipt, present), path)
-        segments.append(_only(store.read("label", receipt.unit_key, "segments"), present))
+        write_if_changed(published_labels(store, receipt, shown), path)
+        segments.append(_only(store.read("label", receipt.unit_key, "segments"), shown.present))
         if not receipt.notes:  # a unit whose every video failed was made by nothing
             continue
         facts = Provenance.from_notes(receipt.notes)
@@ -49,14 +53,26 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
     write_if_changed(failures(workspace), workspace.data / "failures.parquet")
 
 
-def present_videos(workspace: Workspace) -> pa.Array:
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What the inventory adds to the units' own tables."""
+
+    present: pa.Array
     """content_ids of the inventory, sorted."""
-    return pa.array(sorted(set(read_inventory(workspace.inventory)["content_id"].drop_nulls())), pa.string())
+    truth: ContentTruth
+    rule: FrameRule
 
 
-def published_labels(store: Store, receipt: Receipt, present: pa.Array) -> pa.Table:
-    """A unit's rows of LABELS, less videos that are no longer in the inventory."""
-    return _only(store.read("label", receipt.unit_key, "labels"), present).cast(LABELS)
+def publication(workspace: Workspace) -> Publication:
+    """Raises WorkspaceError where there is no inventory."""
+    inventory = read_inventory(workspace.inventory)
+    present = pa.array(sorted(set(inventory["content_id"].drop_nulls())), pa.string())
+    return Publication(present, truth_labels.by_content(inventory)[0], workspace.params.dataset.frame_rule)
+
+
+def published_labels(store: Store, receipt: Receipt, shown: Publication) -> pa.Table:
+    """A unit's rows of LABELS, less videos that are no longer in the inventory, with the truth of those that are."""
+    return truth_labels.run(_only(store.read("label", receipt.unit_key, "labels"), shown.present), shown.truth, shown.rule)
 
 
 def failures(workspace: Workspace) -> pa.Table:

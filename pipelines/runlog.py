@@ -55,6 +55,13 @@ def log_inventory(workspace: Workspace, files: int, size_bytes: int, seconds: fl
     _append(workspace, line | {"engine": workspace.params.engine.name, "host": platform.node()} | ({"errors": errors} if errors else {}))
 
 
+def log_errors(workspace: Workspace, step: str, errors: list[str]) -> None:
+    """Appends one line with tracebacks of errors of ours that cost no video."""
+    _append(
+        workspace, {"step": step, "started": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": 0.0, "units": [], "errors": errors}
+    )
+
+
 def read_log(workspace: Workspace) -> list[dict[str, Any]]:
     """All lines, oldest first; a line that a kill cut short is left out."""
     path = workspace.root / "logs" / "runs.jsonl"

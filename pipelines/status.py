@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -15,11 +16,13 @@ from pipelines.parquet import read_frame
 from pipelines.progress import console
 from pipelines.runlog import read_log
 from pipelines.step import UNIT_STEPS, units_of
+from pipelines.truth import problem_text, read_problems
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import unit_key
 from schemas.reasons import TRANSIENT, Outcome
 from schemas.tables import MANIFEST
+from stages.view.names import visible_name
 
 
 def print_status(workspace: Workspace) -> None:
@@ -40,12 +43,25 @@ def print_status(workspace: Workspace) -> None:
     for outcome in (Outcome.FILTERED, Outcome.FAILED, Outcome.PENDING):
         if counts.get(outcome.value):
             console.print(f"           {counts[outcome.value]:,} {outcome.value}: {_reasons(inventory, outcome)}", highlight=False)
+    _truth(workspace, inventory)
     console.print(_steps(workspace))
     _tries(workspace)
     for line in read_log(workspace)[-3:]:
         done = line.get("files") or sum(unit["videos"] for unit in line["units"])
         noun = "files" if "files" in line else "videos"
         console.print(f"last       {line['started']}  {line['step']}: {done:,} {noun} in {line['seconds']:,.0f} s", highlight=False)
+
+
+def _truth(workspace: Workspace, inventory: pl.DataFrame) -> None:
+    """Files that metadata in the archive tells of, and what does not match."""
+    known = inventory.filter(pl.col("truth_dataset").is_not_null())
+    table = read_problems(workspace)
+    if known.is_empty() and table.is_empty():
+        return
+    counts = known.group_by("truth_dataset").len().sort("truth_dataset")
+    said = ", ".join(f"{name}: {count:,} files" for name, count in counts.iter_rows()) or "of no file"
+    text = problem_text(Counter(table["kind"].to_list()))
+    console.print(f"truth      {escape(visible_name(said))}{text}", highlight=False, soft_wrap=True)
 
 
 def _reasons(inventory: pl.DataFrame, outcome: Outcome) -> str:

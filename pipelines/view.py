@@ -12,6 +12,7 @@ from pipelines.parquet import read_frame, write_bytes_if_changed
 from pipelines.progress import console
 from pipelines.publish import read_labels
 from pipelines.step import receipts_of
+from pipelines.truth import read_problems
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.tables import FAILURES, PROVENANCE, SEGMENTS
@@ -43,6 +44,7 @@ def write_report(workspace: Workspace) -> None:
         workspace.params.report,
         workspace.archive().name,
         _evaluations(workspace),
+        read_problems(workspace),
     )
     write_bytes_if_changed(page.encode(), workspace.report)
     totals = json.dumps(report.metrics(inventory, labels, segments, failures), indent=2, sort_keys=True) + "\n"

@@ -65,7 +65,10 @@ def label_all(workspace: Workspace, only: Set[str] | None = None) -> None:
 
 
 def run_all(workspace: Workspace) -> None:
-    """Labels the archive, writes the report, prints the verdicts."""
+    """Labels the archive, holds the labels against the truth where there is one, writes the report, prints the verdicts."""
+    from pipelines.evaluate_known import evaluate_if_known  # noqa: PLC0415 - which needs this module
+
     label_all(workspace)
+    evaluate_if_known(workspace)
     write_report(workspace)
     print_verdicts(workspace)

@@ -42,6 +42,10 @@ class Workspace:
         return self.data / "inventory.parquet"
 
     @property
+    def truth_problems(self) -> Path:
+        return self.data / "truth_problems.parquet"
+
+    @property
     def labels(self) -> Path:
         return self.data / "labels"
 

@@ -27,6 +27,14 @@ class ArchiveParams(Params):
     uri: str | None = Field(None, description="Folder or fsspec URL of the archive; `fauscan init` and `fauscan run` fill it in.")
 
 
+class DatasetParams(Params):
+    """What is known of the videos: metadata in the archive, as published data sets and `fauscan forge` have it."""
+
+    name: str = Field("auto", min_length=1, description="`auto`: known by its layout; `none`; or one by name, which then must be there.")
+    metadata: str | None = Field(None, description="Path in the archive of the metadata, where its name is not the usual one.")
+    frame_rule: Literal["exact", "upstream"] = Field("exact", description="Frames of a span: by time, or int(25 t) as LAV-DF has it.")
+
+
 class StoreParams(Params):
     """Where heavy data goes."""
 
@@ -142,6 +150,7 @@ class PipelineParams(Params):
     """All of `params.yaml`."""
 
     archive: ArchiveParams = ArchiveParams()
+    dataset: DatasetParams = DatasetParams()
     store: StoreParams = StoreParams()
     units: UnitParams = UnitParams()
     engine: EngineParams = EngineParams()

@@ -43,6 +43,7 @@ class TruthRow(BaseModel):
     audio_fake_periods: list[Span] | None = None
     visual_fake_periods: list[Span] | None = None
     traces: list[Literal["audio", "visual"]] | None = None
+    unknown: list[Literal["audio", "visual"]] = Field([], description="Streams of which nobody says whether they were altered.")
 
     @field_validator("file")
     @classmethod

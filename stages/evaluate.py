@@ -75,7 +75,7 @@ def run(
 
     Returns:
         `clips`, `missing_labels`, `missing_truth`, `interval_groups`, `labels_of_frames`, and for each of `HEADS` under `heads`:
-        `without_trace`, `reliability`, `roc` and `kinds`, where `all` and every kind of forgery have one cell of figures.
+        `without_trace`, `unknown`, `reliability`, `roc` and `kinds`, where `all` and every kind of forgery have one cell of figures.
         Every figure is {value, low, high}, null where it has no value. `docs/evaluation.md` says what each one means.
 
     Raises:
@@ -141,10 +141,15 @@ class _Judged:
         self.group: NDArray[np.int64] = np.unique(names, return_inverse=True)[1].astype(np.int64)  # (C,)
 
     def head(self, head: Modality) -> dict[str, Any]:
-        """Cells of one head. Clips whose stream is forged but carries no trace of it by itself are left out: the head can't know."""
+        """Cells of one head. Clips whose stream is forged but carries no trace of it by itself are left out: the head can't know.
+
+        So are clips of whose stream nobody says whether it was altered.
+        """
         rows = self._frames.clips
         spans = [row.spans(head) for row in rows]
         asked = np.array([head == "total" or not own or row.leaves_trace(head) for row, own in zip(rows, spans, strict=True)])
+        unknown = np.array([head in row.unknown for row in rows])
+        traceless, asked = int((~asked & ~unknown).sum()), asked & ~unknown
         has_spans = np.array([bool(own) for own in spans])
         fake = self._frames.fake(head, self._rule)
         matched = self._matched(head, asked)
@@ -156,7 +161,8 @@ class _Judged:
         for kind in kinds:
             cells[kind] = self._cell(head, fake, has_spans, asked & (~self._forged | (self._kind == kind)), matched, False)
         return {
-            "without_trace": int((~asked).sum()),
+            "without_trace": traceless,
+            "unknown": int(unknown.sum()),
             "kinds": cells,
             "roc": {"fpr": _rounded(false_alarms), "tpr": _rounded(hits)},
             "reliability": {

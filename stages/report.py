@@ -20,6 +20,7 @@ from stages.view.accounts import null_frame_rows, trouble_rows
 from stages.view.evaluation import EvaluationEntry
 from stages.view.names import visible_name
 from stages.view.thumbnails import Key, Picture, pictures_of
+from stages.view.truth import truth_entry, truth_summary
 from stages.view.verdicts import UNCERTAIN_SHARE, VERDICTS, metrics, plain, verdicts
 from stages.view.video_entry import VideoEntry, video_entry
 
@@ -47,6 +48,7 @@ def render(
     params: ReportParams,
     archive_name: str,
     evaluations: Sequence[EvaluationEntry] = (),
+    truth_problems: pl.DataFrame | None = None,
 ) -> str:
     """The page.
 
@@ -60,6 +62,7 @@ def render(
         params: `max_timelines` videos get a timeline and `thumbnails` pictures each.
         archive_name: the headline.
         evaluations: what `fauscan evaluate` found, one for each set of weights.
+        truth_problems: rows of TRUTH_PROBLEMS.
 
     Returns:
         HTML. The same arguments give the same bytes; nothing in it is loaded from elsewhere.
@@ -81,6 +84,7 @@ def render(
         heights=_LABEL_HEIGHTS,
         tiles=_tiles(totals),
         sum_text=_sum_text(totals),
+        truth_text=truth_summary(inventory, truth_problems),
         evaluations=evaluations,
         videos=entries,
         videos_text=_videos_text(entries, shown, num_left),
@@ -123,6 +127,8 @@ def _entries(
     spans = {key[0]: part for key, part in segments.partition_by("content_id", as_dict=True).items()}
     damage = {key[0]: part for key, part in failures.filter(outcome="done").partition_by("content_id", as_dict=True).items()}
     names = dict(inventory.sort("uri").group_by("content_id").agg("uri").drop_nulls("content_id").iter_rows())
+    with_truth = inventory.filter(pl.col("truth_dataset").is_not_null(), pl.col("content_id").is_in(contents))
+    told = {key[0]: part for key, part in with_truth.partition_by("content_id", as_dict=True).items()}
     media = {row["content_id"]: row for row in inventory.sort("uri", descending=True).iter_rows(named=True)}
     pictures: dict[str, list[Picture]] = pictures_of({c: rows[c] for c in drawn if c in rows}, params.thumbnails, thumbnails)
     entries = [
@@ -135,6 +141,7 @@ def _entries(
             damage.get(row["content_id"], failures.clear()),
             pictures.get(row["content_id"], []),
             draw=i < len(drawn),
+            truth=truth_entry(told[row["content_id"]]) if row["content_id"] in told else None,
         )
         for i, row in enumerate(scanned.head(MAX_ROWS).iter_rows(named=True))
     ]

@@ -80,11 +80,16 @@ def train(
 
 @app.command(rich_help_panel="Train and measure")
 def evaluate(
-    data: Annotated[list[Path], typer.Option("--data", help="Folder with videos and metadata.json; give it again for more.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", help="Folder with videos and metadata.json; again for more. Without it: the workspace as it is."),
+    ] = None,
     weights: Annotated[
         list[Path] | None, typer.Option("--weights", help="Checkpoint to measure; again for more. Default: params.yaml's.")
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="test, dev, train or all: which clips of the metadata.")] = "test",
+    split: Annotated[
+        str | None, typer.Option("--split", help="test, dev, train or all. Default: test; without --data, all if none is in test.")
+    ] = None,
     workspace: Annotated[
         Path | None, typer.Option("--workspace", "-w", help="Folder for the labels. Default: DATA-labels, beside DATA.")
     ] = None,
@@ -93,13 +98,41 @@ def evaluate(
         float | None, typer.Option("--train-minutes", min=0.1, help="Train on each DATA first, so long; then measure each on all.")
     ] = None,
     frame_rule: Annotated[
-        Literal["exact", "upstream"],
-        typer.Option("--frame-rule", help="Which frames of a span are fake: by time, or int(25 t) as LAV-DF has it."),
-    ] = "exact",
+        Literal["exact", "upstream"] | None,
+        typer.Option("--frame-rule", help="Which frames of a span are fake: by time (exact), or int(25 t) as LAV-DF has it."),
+    ] = None,
     engine: EngineOption = None,
+    if_known: Annotated[
+        bool, typer.Option("--if-known", help="Without --data: no error where no truth is known, as dvc.yaml wants it.")
+    ] = False,
 ) -> None:
-    """Labels clips whose truth is known and says how good the labels are, for each kind of forgery. Several: a cross table."""
+    """Says how good labels are where the truth is known, for each kind of forgery; with --data, labels it first.
+
+    Several --data or --weights make a cross table. Without --data, the labels of a workspace are held against the truth in its inventory.
+    """
+    if not data:
+        if weights or train_minutes is not None or json_file is not None:
+            raise FauScanError("--weights, --train-minutes and --json go with --data; give the folder of the videos, or leave them out")
+        _evaluate_workspace(workspace or Path(), split, frame_rule, if_known)
+        return
     from pipelines.evaluate import EvaluateJob
     from pipelines.evaluate import evaluate as run_evaluation
 
-    run_evaluation(EvaluateJob(data, weights or (), split, workspace, frame_rule, train_minutes, engine, json_file))
+    job = EvaluateJob(data, weights or (), split or "test", workspace, frame_rule or "exact", train_minutes, engine, json_file)
+    run_evaluation(job)
+
+
+def _evaluate_workspace(folder: Path, split: str | None, frame_rule: Literal["exact", "upstream"] | None, if_known: bool) -> None:
+    from pipelines.commands.options import open_workspace
+    from pipelines.evaluate_known import evaluate_if_known, evaluate_known, print_figures
+    from pipelines.lock import locked
+    from pipelines.view import write_report
+
+    opened = open_workspace(folder)
+    with locked(opened.root):
+        if if_known:
+            evaluate_if_known(opened, leave_nothing_out=True)
+            return
+        result = evaluate_known(opened, split, frame_rule)
+        write_report(opened)
+    print_figures(result)

@@ -26,13 +26,20 @@ def inventory(
     admit: Annotated[
         float | None, typer.Option("--admit", min=0, envvar="FAUSCAN_ADMIT", help="Minutes of video that the steps get at once.")
     ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Take the truth of this data set, for this call; `none`, or `auto`: by its layout.")
+    ] = None,
 ) -> None:
     """Lists the archive; reads and probes what is new. The bounds are what `fauscan nightly` sets; what is left is pending."""
     from pipelines.listing import update_inventory
     from pipelines.lock import locked
     from pipelines.survey import Bounds
+    from pipelines.workspace import Workspace
 
     opened = open_workspace(workspace, engine)
+    if dataset is not None:
+        changed = opened.params.dataset.model_copy(update={"name": dataset})
+        opened = Workspace(opened.root, opened.params.model_copy(update={"dataset": changed}))
     with locked(opened.root):
         update_inventory(opened, bounds=Bounds(settle, probe, admit))
 

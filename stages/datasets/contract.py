@@ -35,6 +35,8 @@ TRUTH_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "note": pl.String,
 }
 """Columns of `Reading.truths`; the inventory has them as `truth_*`, after its own `uri`."""
+EXPECTED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {"uri": pl.String, "video_frames": pl.Int64, "has_audio": pl.Boolean}
+"""Columns of `Reading.expected`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Reading:
     """In the order of kind and uri; of a kind that comes very often only the first ones, see `counts`."""
     counts: dict[MismatchKind, int] = field(default_factory=dict)
     """How many mismatches there are of each kind, listed or not."""
+    expected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EXPECTED_COLUMNS))
+    """EXPECTED_COLUMNS: what the metadata says of the files themselves; see `stages.datasets.against_files`."""
 
     def rows(self) -> Iterator[Truth]:
         """The truths one by one."""

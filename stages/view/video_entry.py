@@ -12,6 +12,7 @@ from stages.view.accounts import failure_note, latest_attempts
 from stages.view.names import duration_text, span_text, visible_name
 from stages.view.thumbnails import Picture
 from stages.view.timeline import Block, Chart, Lane, chart
+from stages.view.truth import TruthEntry
 
 MAX_POINTS = 600
 MAX_TRACKS = 6
@@ -57,6 +58,7 @@ class VideoEntry:
     thumbs_title: str
     segments: list[dict[str, str]]
     segments_left: int
+    truth: TruthEntry | None = None
 
 
 def video_entry(
@@ -68,6 +70,7 @@ def video_entry(
     damage: pl.DataFrame,
     pictures: list[Picture],
     draw: bool,
+    truth: TruthEntry | None = None,
 ) -> VideoEntry:
     """Puts one video into words.
 
@@ -80,6 +83,7 @@ def video_entry(
         damage: its rows of FAILURES with outcome `done`.
         pictures: its strongest frames.
         draw: whether it gets timelines.
+        truth: what is known of it.
     """
     shown = [visible_name(name) for name in names]
     duration_s = video_duration_s(media, labels)
@@ -112,6 +116,7 @@ def video_entry(
         thumbs_title="Strongest frames" if any(p.pick.label == "fake" for p in pictures) else "Frames with the highest score",
         segments=[_segment_text(row) for row in ranked.head(MAX_SEGMENTS).iter_rows(named=True)] if draw else [],
         segments_left=max(0, ranked.height - MAX_SEGMENTS) if draw else 0,
+        truth=truth,
     )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.tables import INVENTORY, LABELS
 from schemas.truth import TruthRow
@@ -38,6 +40,55 @@ def test_exact_and_upstream_frames_differ_where_doubles_do(number: int) -> None:
     exact, upstream = (in_spans([(start, 12.0)], index * 40_000, index, rule) for rule in ("exact", "upstream"))  # type: ignore[arg-type]
     assert np.flatnonzero(exact)[0] == number
     assert np.flatnonzero(upstream)[0] == int(start * 25) == number - 1
+
+
+RATES = (24_000 / 1001, 25.0, 30_000 / 1001, 30.0, 50.0, 60_000 / 1001)
+
+
+@st.composite
+def videos(draw: st.DrawFn) -> tuple[list[int], list[bool]]:
+    """Timestamps in microseconds, of a constant rate or of none, and which frames are fake."""
+    flags = draw(st.lists(st.booleans(), min_size=1, max_size=60))
+    start_us = draw(st.integers(0, 3_600_000_000))
+    if draw(st.booleans()):
+        rate = draw(st.sampled_from(RATES))
+        return [start_us + int(number * 1e6 / rate) for number in range(len(flags))], flags
+    steps_us = draw(st.lists(st.integers(2_000, 200_000), min_size=len(flags), max_size=len(flags)))
+    return [start_us + sum(steps_us[:number]) for number in range(len(flags))], flags
+
+
+@given(video=videos(), decimals=st.sampled_from([6, 9, 12]))
+def test_frames_become_spans_and_the_same_frames_again(video: tuple[list[int], list[bool]], decimals: int) -> None:
+    pts, flags = np.array(video[0]), np.array(video[1])
+    # A span runs from the first of its frames to the one after the last, as a container or a person would write it down: in seconds.
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
+    times_s = [round(float(t) / 1e6, decimals) for t in np.append(pts, pts[-1] + 40_000)[edges]]
+    spans = list(zip(times_s[::2], times_s[1::2], strict=True))
+    assert in_spans(spans, pts, np.arange(len(pts))).tolist() == flags.tolist()
+
+
+@given(first=st.integers(0, 2_000), length=st.integers(0, 50))
+def test_frames_of_a_25_hz_video_become_spans_and_the_same_frames_again(first: int, length: int) -> None:
+    index = np.arange(2_100)
+    span = (first / 25, (first + length) / 25)
+    assert np.flatnonzero(in_spans([span], index * 40_000, index)).tolist() == list(range(first, first + length))
+    upstream = np.flatnonzero(in_spans([span], index * 40_000, index, "upstream"))
+    assert upstream.tolist() == list(range(int(span[0] * 25), int(span[1] * 25)))
+    # Doubles put an edge one frame early at the most.
+    assert {int(span[0] * 25) - first, int(span[1] * 25) - first - length} <= {0, -1}
+
+
+@given(start=st.floats(0, 100), length=st.floats(0, 10))
+def test_rules_differ_by_a_frame_at_each_edge_at_the_most(start: float, length: float) -> None:
+    index = np.arange(2_800)
+    exact, upstream = (in_spans([(start, start + length)], index * 40_000, index, rule) for rule in ("exact", "upstream"))  # type: ignore[arg-type]
+    assert (exact != upstream).sum() <= 2
+
+
+def test_a_span_that_ends_after_the_video_covers_what_is_there() -> None:
+    index = np.arange(10)
+    for rule in ("exact", "upstream"):
+        assert np.flatnonzero(in_spans([(0.32, 9.0)], index * 40_000, index, rule)).tolist() == [8, 9]  # type: ignore[arg-type]
 
 
 def test_a_timestamp_that_was_rounded_down_is_still_at_the_edge() -> None:
