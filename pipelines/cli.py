@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import care, label, learn, results, sets, steps
+from pipelines.commands import care, exports, label, learn, results, sets, steps
 from pipelines.spare import spare_pandas
 from schemas.errors import BusyError, FauScanError
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for panel in (label, results, sets, care, learn, steps):
+for panel in (label, results, sets, exports, care, learn, steps):
     app.add_typer(panel.app)
 
 

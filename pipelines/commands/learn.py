@@ -38,8 +38,13 @@ def forge(
 
 @app.command(rich_help_panel="Train and measure")
 def train(
-    data: Annotated[Path, typer.Option("--data", help="Folder with videos and metadata.json, as `fauscan forge` or LAV-DF has it.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The checkpoint. Default: DATA-model/PRESET.safetensors.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder with videos and metadata.json, as `fauscan forge` or LAV-DF has it.")
+    ] = None,
+    curated: Annotated[str | None, typer.Option("--curated", help="Instead of --data: a curated set of the workspace.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The checkpoint. Default: DATA-model/PRESET.safetensors, or out/NAME/ in the workspace.")
+    ] = None,
     preset: Annotated[
         Literal["lite", "reference"], typer.Option("--preset", help="lite: small, for CPUs; reference: as published.")
     ] = "lite",
@@ -47,7 +52,7 @@ def train(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, draws and variations.")] = 1,
     params: Annotated[Path | None, typer.Option("--params", help="YAML with training parameters (docs/training.md).")] = None,
     workspace: Annotated[
-        Path | None, typer.Option("--workspace", "-w", help="Where faces and sound of DATA are kept. Default: DATA-labels.")
+        Path | None, typer.Option("--workspace", "-w", help="Where faces and sound are kept. Default: DATA-labels; with --curated: here.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes (GPUs) that train together, by Ray Train.")] = 1,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device")] = "auto",
@@ -59,22 +64,27 @@ def train(
     init_fau: Annotated[Path | None, typer.Option("--init-fau", help="Public ME-GraphAU or OpenGraphAU weights, for reference.")] = None,
 ) -> None:
     """Trains a detector on labelled clips, with early stopping on held-out speakers. An interrupted run goes on where it was."""
+    if (data is None) == (curated is None):
+        raise FauScanError("train needs one of --data FOLDER and --curated NAME")
     from pipelines.train.starts import Starts
     from pipelines.train.train import train as run_training
 
+    home = workspace or Path()
+    default = home / "out" / str(curated) if data is None else data.with_name(f"{data.name}-model")
     run_training(
-        data,
-        out or data.with_name(f"{data.name}-model") / f"{preset}.safetensors",
+        data or home,
+        out or default / f"{preset}.safetensors",
         preset=preset,
         minutes=minutes,
         seed=seed,
         params_file=params,
-        workspace=workspace,
+        workspace=home if curated else workspace,
         workers=workers,
         device=device,
         engine_name=engine,
         fresh=fresh,
         starts=Starts(init_from, init_csn, init_whisper, init_fau),
+        curated=curated,
     )
 
 

@@ -108,22 +108,23 @@ def load_dataset(workspace: Workspace, truth: Sequence[TruthRow], min_ticks: int
         elif chosen.setdefault(entry["content_id"], entry)["uri"] != uri:
             unused[uri] = f"same bytes as {chosen[entry['content_id']]['uri']}"
     clips: list[TrainClip] = []
-    for unit in _units(workspace, with_landmarks):
+    for unit in units_with_media(workspace, with_landmarks):
         for content_id, faces, sounds in unit:
             if content_id not in chosen:
                 continue
             entry = chosen[content_id]
-            own = _clips(rows[entry["uri"]], entry, faces, sounds, min_ticks, with_landmarks)
+            own = unbroken(rows[entry["uri"]], entry, faces, sounds, min_ticks, with_landmarks)
             if not own:
                 unused[entry["uri"]] = f"no face track of {min_ticks} ticks"
             clips += own
     clips.sort(key=lambda c: (c.truth.file, c.first_tick))
-    _check_splits(clips)
+    check_splits(clips)
     facts = [[c.content_id, c.truth.split, c.truth.kind, c.truth.identity] for c in clips]
     return Dataset(clips, digest(facts), unused)
 
 
-def _check_splits(clips: Sequence[TrainClip]) -> None:
+def check_splits(clips: Sequence[TrainClip]) -> None:
+    """Raises TruthError for clips that can't be learnt from: a split without both classes, a person in two splits."""
     found = Counter(str(c.truth.split) for c in clips)
     for split in ("train", "dev"):
         both = {c.is_real for c in clips if c.truth.split == split}
@@ -139,7 +140,7 @@ def _check_splits(clips: Sequence[TrainClip]) -> None:
         raise TruthError(f"identity {shared[0]!r} and {len(shared) - 1} others are in several splits; figures on them would mean nothing")
 
 
-def _units(workspace: Workspace, with_landmarks: bool) -> Any:
+def units_with_media(workspace: Workspace, with_landmarks: bool) -> Any:
     """Per unit: (content_id, faces joined with action units, sound) of each video."""
     store = workspace.store()
     keys = {step: {r.unit: r.unit_key for r in receipts_of(workspace, step)} for step in ("faces", "fau", "audio")}
@@ -156,9 +157,10 @@ def _units(workspace: Workspace, with_landmarks: bool) -> Any:
         ]
 
 
-def _clips(
+def unbroken(
     truth: TruthRow, media: dict[str, Any], faces: pl.DataFrame, sounds: pl.DataFrame, min_ticks: int, with_landmarks: bool
 ) -> list[TrainClip]:
+    """Clips of one video: a clip for each run of ticks that shows one track, where it is long enough."""
     source = Source(media["uri"], media["origin_us"], media["rotation_deg"] or 0)
     clips = []
     for rows in by_track(faces).values():

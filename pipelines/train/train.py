@@ -18,11 +18,13 @@ import yaml
 from fauforensics import FauForensics, build, save_checkpoint
 from fauforensics.checkpoint_info import OWN_FAU
 from pipelines import engine
+from pipelines.curated import open_curated
 from pipelines.lock import locked
 from pipelines.parquet import replace_file
 from pipelines.progress import console
 from pipelines.step import run_step
 from pipelines.train.calibrate import calibrate
+from pipelines.train.curated import load_curated
 from pipelines.train.dataset import Dataset, load_dataset
 from pipelines.train.journal import Journal
 from pipelines.train.loop import Trainer
@@ -34,6 +36,7 @@ from pipelines.whole import open_for_run
 from pipelines.workspace import Workspace
 from schemas.errors import ParamsError, WorkspaceError
 from schemas.fingerprint import digest
+from schemas.timebase import WINDOW_TICKS
 from schemas.train import Phase, TrainParams, train_params
 from schemas.truth import TruthRow, read_truth
 from stages.score import resolve_device
@@ -55,6 +58,8 @@ class TrainJob:
     params: TrainParams
     starts: Starts
     device: str = "auto"
+    curated: str | None = None
+    """A curated set of the workspace, whose clips are used instead of `data`."""
 
     @property
     def folder(self) -> Path:
@@ -77,6 +82,7 @@ def train(
     engine_name: str | None = None,
     fresh: bool = False,
     starts: Starts | None = None,
+    curated: str | None = None,
 ) -> dict[str, Any]:
     """Trains on the `train` split of `data`, watches `dev`, and writes a checkpoint with calibration and thresholds.
 
@@ -94,6 +100,7 @@ def train(
         engine_name: ray or local, for the steps before training.
         fresh: start over instead of going on.
         starts: weights to start from.
+        curated: a curated set of `workspace`, where everything up to `audio` has run; `data` is not looked at then.
 
     Returns:
         What is written to the `.json`.
@@ -103,11 +110,15 @@ def train(
     """
     if out.suffix != ".safetensors":
         raise ParamsError(f"--out is {out}; the name of a checkpoint must end in .safetensors")
-    read_truth(data)
-    asked = _given(params_file) | (overrides or {}) | {"seed": seed}
+    if curated is None:
+        read_truth(data)
+    # A curated clip has the length of a window; neighbours make longer stretches, but not all have any.
+    usual = {} if curated is None else {"stretch_ticks": WINDOW_TICKS}
+    asked = usual | _given(params_file) | (overrides or {}) | {"seed": seed}
     params = train_params(preset, asked, str(params_file or "training"))
-    job = TrainJob(data, out, workspace or data.with_name(f"{data.name}-labels"), params, starts or Starts(), device)
-    _prepare(job, _used(job), engine_name)
+    job = TrainJob(data, out, workspace or data.with_name(f"{data.name}-labels"), params, starts or Starts(), device, curated)
+    if curated is None:
+        _prepare(job, _used(job), engine_name)
     if fresh:
         shutil.rmtree(job.folder, ignore_errors=True)
     dataset = _dataset(job)
@@ -172,6 +183,8 @@ def _prepare(job: TrainJob, used: Sequence[TruthRow], engine_name: str | None) -
 
 def _dataset(job: TrainJob) -> Dataset:
     opened = Workspace.open(job.workspace)
+    if job.curated is not None:
+        return load_curated(opened, open_curated(opened, job.curated), job.params.stretch_ticks, job.params.pixels == "video")
     return load_dataset(opened, _used(job), job.params.stretch_ticks, job.params.pixels == "video")
 
 
@@ -220,7 +233,7 @@ def _with_steps(job: TrainJob, dataset: Dataset, minutes: float | None, asked: d
 
 
 def _replaced(job: TrainJob, steps: dict[str, int]) -> TrainJob:
-    return TrainJob(job.data, job.out, job.workspace, job.params.model_copy(update=steps), job.starts, job.device)
+    return TrainJob(job.data, job.out, job.workspace, job.params.model_copy(update=steps), job.starts, job.device, job.curated)
 
 
 def _run_worker(job: TrainJob) -> None:
@@ -278,6 +291,8 @@ def _finish(job: TrainJob, dataset: Dataset, state: TrainState) -> dict[str, Any
         "thresholds": {"fake_above": calibration.fake_above, "real_below": calibration.real_below},
         "weights_digest": digest({"state": _weights_digest(state)}),
     }
+    if job.curated is not None:
+        found["curated"] = {"name": job.curated, "digest": open_curated(opened, job.curated).digest}
     text = json.dumps(found, indent=2) + "\n"
     replace_file(job.out.with_suffix(".json"), text.encode(), job.out.with_name(f".{job.out.stem}.json.tmp"))
     console.print(f"{job.out}: best at step {state.best_step} of {state.step}, mean dev AUC {state.best_score:.3f}", highlight=False)

@@ -1,0 +1,33 @@
+"""Commands for what leaves a curated set: export, curate-diff."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipelines.commands.options import WorkspaceOption, open_workspace
+from pipelines.exports.formats import Format
+
+app = typer.Typer()
+PANEL = "Training sets"
+
+
+@app.command(rich_help_panel=PANEL)
+def export(
+    name: Annotated[str, typer.Argument(help="A curated set of the workspace, by its name.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New or empty folder, or one that holds this very export.")],
+    form: Annotated[Format, typer.Option("--format", help="Who is to read it (docs/exports.md).")],
+    workspace: WorkspaceOption = Path(),
+    media: Annotated[
+        Literal["none", "link", "copy"],
+        typer.Option("--media", help="none: name the videos by their path in the archive; link, copy: put them into OUT."),
+    ] = "none",
+    shard_mb: Annotated[float, typer.Option("--shard-mb", min=0.01, help="Size of a shard, for webdataset and huggingface.")] = 256.0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Empty OUT first when it holds another export.")] = False,
+) -> None:
+    """Writes a curated set for another tool: WebDataset, Hugging Face, LAV-DF, AV-Deepfake1M, FauForensics, COCO, FiftyOne."""
+    from pipelines.exports.export import export as run_export
+
+    run_export(open_workspace(workspace), name, form, out, media, shard_mb, fresh)

@@ -1,0 +1,1 @@
+"""Exports: a curated set, written as files for other tools."""
