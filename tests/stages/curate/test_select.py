@@ -113,6 +113,14 @@ def test_near_duplicates_go_but_a_forgery_of_the_sound_stays_beside_its_original
     assert component["id-a"] == component["id-dubbed"] != component["id-d"]
 
 
+def test_clips_of_the_whole_picture_need_no_face() -> None:
+    given = inputs([video("a", fake=False)], frames("a", seconds=1, track=None))
+    row = curate(given, {"clips": {"of": "video"}}).selection.row(0, named=True)
+    assert (row["clip_id"], row["track"], row["box"], row["p_total"]) == ("id-a-v-0", None, None, None)
+    with pytest.raises(RecipeProblem, match="no video that is left has labels over a whole second"):
+        curate(given)
+
+
 @pytest.mark.parametrize(
     ("choose", "starts"),
     [("spread", [50, 125]), ("hard", [25, 100]), ("boundary", [25, 100])],
