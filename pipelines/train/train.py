@@ -173,6 +173,11 @@ def _used(job: TrainJob) -> list[TruthRow]:
 def _prepare(job: TrainJob, used: Sequence[TruthRow], engine_name: str | None) -> None:
     """Faces, action units and sound of the clips; what is there already is not computed again."""
     opened = open_for_run(str(job.data), job.workspace, engine_name, None)
+    if job.params.pixels == "video" and opened.params.faces.backend != "mesh":
+        raise ParamsError(
+            f"pixels is 'video', which cuts faces by the 468 points of faces.backend: mesh, but {opened.root / 'params.yaml'} has "
+            f"{opened.params.faces.backend!r}; use pixels: crops"
+        )
     with locked(opened.root):
         from pipelines.listing import update_inventory  # noqa: PLC0415 - polars and PyAV, which workers that only train don't need
 

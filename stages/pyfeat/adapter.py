@@ -129,7 +129,7 @@ class Classifiers:
             return aus
         try:
             aus[usable] = self._judge(chips[usable], points[usable])
-        except _flat_hull() as error:  # of one face, and py-feat would lose the whole batch for it
+        except _no_face() as error:  # of one face, and py-feat would lose the whole batch for it
             if len(usable) == 1:
                 return aus
             del error
@@ -204,11 +204,11 @@ def square_chips(pictures: Tensor, boxes: Tensor, picture_of: Tensor) -> Tensor:
     return chips
 
 
-def _flat_hull() -> type[Exception]:
+def _no_face() -> tuple[type[Exception], ...]:
+    """What py-feat raises where points lie on a line, or all in one place."""
     from scipy.spatial import QhullError
 
-    kind: type[Exception] = QhullError
-    return kind
+    return QhullError, torch.linalg.LinAlgError  # type: ignore[attr-defined]
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

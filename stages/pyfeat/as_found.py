@@ -21,31 +21,31 @@ def as_found() -> Iterator[None]:
     py-feat 2.1.5 sets OMP_NUM_THREADS, adds filters and names, and patches xgboost when it is imported, and turns gradients off
     whenever a RetinaFace is made.
     """
-    # Loaded before: each reads OMP_NUM_THREADS once, when it is loaded, and must see it as it was.
-    import scipy.linalg
-    import sklearn
-    import xgboost.core
-
-    del scipy, sklearn
     environment = dict(os.environ)
     main = vars(sys.modules["__main__"])
     names = {name: main[name] for name in _MAIN_NAMES if name in main}
-    booster = xgboost.core.Booster
-    setstate = booster.__setstate__
     gradients, threads, dtype = torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype()
-    try:
-        with warnings.catch_warnings():
+    with warnings.catch_warnings():
+        # Loaded before: each reads OMP_NUM_THREADS once, when it is loaded, and must see it as it was.
+        import scipy.linalg
+        import sklearn
+        import xgboost.core
+
+        del scipy, sklearn
+        booster = xgboost.core.Booster
+        setstate = booster.__setstate__
+        try:
             yield
-    finally:
-        booster.__setstate__ = setstate
-        for name in os.environ.keys() - environment.keys():
-            del os.environ[name]
-        os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
-        for name in _MAIN_NAMES:
-            main.pop(name, None)
-        main.update(names)
-        torch.set_grad_enabled(gradients)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        if torch.get_default_dtype() != dtype:
-            torch.set_default_dtype(dtype)
+        finally:
+            booster.__setstate__ = setstate
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
+            for name in _MAIN_NAMES:
+                main.pop(name, None)
+            main.update(names)
+            torch.set_grad_enabled(gradients)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            if torch.get_default_dtype() != dtype:
+                torch.set_default_dtype(dtype)

@@ -50,9 +50,12 @@ def test_axes_turn_with_the_head(pitch: float, yaw: float, roll: float, scale: f
 def test_68_flat_points_of_a_turned_head_tell_its_pose() -> None:
     for pitch, yaw, roll in [(0, 0, 0), (10, 30, 5), (-20, -45, 15), (25, 5, -40)]:
         p, y, r = np.radians([pitch, yaw, roll])
-        nod = np.array([[1, 0, 0], [0, np.cos(p), np.sin(p)], [0, -np.sin(p), np.cos(p)]])
+        nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
         turn = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
         tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+        whole = tilt @ turn @ nod
         points = np.zeros((68, 2))
-        points[list(_HEAD_68)] = (_HEAD @ (tilt @ turn @ nod).T)[:, :2] * 80 + [200, 150]
-        np.testing.assert_allclose(pose_degrees_68(points), (pitch, yaw, roll), atol=0.01)
+        points[list(_HEAD_68)] = (_HEAD @ whole.T)[:, :2] * 80 + [200, 150]
+        down, left, front = -whole[1, 2], -whole[0, 2], whole[2, 2]
+        wanted = np.arcsin(down), np.arctan2(left, front), np.arctan2(whole[1, 0], whole[0, 0])
+        np.testing.assert_allclose(pose_degrees_68(points), np.degrees(wanted), atol=0.01)

@@ -21,7 +21,7 @@ def state():
             sorted(n for n in vars(sys.modules["__main__"]) if "Classifier" in n)]
 
 before = state()
-from stages.pyfeat.adapter import Classifiers, FaceNet, LandmarkNet, MultitaskNet
+import stages.pyfeat.adapter
 after = state()
 import xgboost.core
 print(json.dumps([before == after, "feat" in sys.modules, xgboost.core.Booster.__setstate__.__module__,
