@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 import models
 from schemas.errors import WeightsError
 from schemas.params import Params, explain
+
+ENVIRONMENT = "FAUSCAN_REGISTRY"
 
 
 class Source(Params):
@@ -86,14 +89,19 @@ def megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:,.0f} MB" if size_bytes >= 1e6 else f"{max(size_bytes / 1e3, 0.1):,.1f} kB"
 
 
-@lru_cache(maxsize=4)
-def read_registry(path: Path | None = None) -> dict[str, Weight]:
-    """All entries by name, as the file has them in order; of the file that ships with FauScan by default.
+def read_registry() -> dict[str, Weight]:
+    """All entries by name, in order: of the file that `FAUSCAN_REGISTRY` names, or of the one that ships with FauScan.
 
     Raises:
         WeightsError: the file is not a registry; the message names the entry.
     """
-    path = path or Path(next(iter(models.__path__))) / "registry.yaml"
+    named = os.environ.get(ENVIRONMENT)
+    return read_file(Path(named).expanduser() if named else Path(next(iter(models.__path__))) / "registry.yaml")
+
+
+@lru_cache(maxsize=4)
+def read_file(path: Path) -> dict[str, Weight]:
+    """Entries of one file. Raises WeightsError."""
     try:
         found = _Registry.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

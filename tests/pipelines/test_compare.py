@@ -1,17 +1,27 @@
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
+from pipelines import sandbox
 from pipelines.compare import compare_backends, with_settings
 from pipelines.view import COMPARISON_NAME
 from pipelines.workspace import Workspace
+from schemas.au import AU_NAMES
 from schemas.errors import ParamsError
-from schemas.params import PipelineParams, validate
+from schemas.params import DecodeParams, PipelineParams, validate
+from stages.action_units import UNSEEN
+from stages.decoding import Damage, scan_video
+from stages.encoding import write_mp4
 from tests.conftest import SINGLE_FACE
+from tests.pyfeat_weights import FILES, _multitask
 
 
 def test_a_word_is_a_backend_and_the_rest_are_settings() -> None:
@@ -59,3 +69,35 @@ def test_two_detector_strides_on_a_real_clip(tmp_path: Path, capfd: pytest.Captu
     again = compare_backends(workspace, "mesh", "faces.detect_every_ticks=25", 8, None)
     assert again == found  # what is known is taken over, its speed with it
     assert "nothing new" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_mesh_beside_pyfeat_on_made_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through registry, folder, sandbox and store; what made weights say of a real face is nonsense, but it is the same twice."""
+    repository, file = FILES["pyfeat-multitask"]
+    (tmp_path / "weights" / repository).mkdir(parents=True)
+    _multitask(tmp_path / "weights" / repository / file)
+    source = {"repository": repository, "file": file, "revision": None}
+    entry = {"purpose": "tests", "licence": "ours", "commercial": "yes", "page": "https://example.org", "source": source}
+    (tmp_path / "registry.yaml").write_text(yaml.safe_dump({"weights": {"pyfeat-multitask": entry}}))
+    monkeypatch.setenv("FAUSCAN_REGISTRY", str(tmp_path / "registry.yaml"))
+    monkeypatch.setenv("FAUSCAN_MODELS", str(tmp_path / "weights"))
+    sandbox._close_idle()  # those of other tests have the environment of their day
+    (tmp_path / "archive").mkdir()
+    write_mp4(tmp_path / "archive" / "face.mp4", short_face(), None, 16_000)
+    (tmp_path / "work").mkdir()
+    workspace = Workspace(
+        tmp_path / "work", validate({"archive": {"uri": str(tmp_path / "archive")}, "engine": {"name": "local", "workers": 1}}, "test")
+    )
+    found = compare_backends(workspace, "mesh", "fau.backend=pyfeat,fau.variant=multitask,fau.device=cpu", 1, None)
+    assert found["faces"]["recall_of_a"] == found["faces"]["recall_of_b"] == 1.0  # the same faces: action units differ
+    assert found["aus"].keys() == set(AU_NAMES)
+    assert {au for au, row in found["aus"].items() if row["pairs"] == 0} == set(UNSEEN)
+    assert found["aus"]["AU12"]["pairs"] == found["faces"]["matched"] > 0
+    sandbox._close_idle()
+
+
+def short_face() -> Iterator[tuple[int, np.ndarray]]:
+    """Twelve frames."""
+    for frame in itertools.islice(scan_video(SINGLE_FACE.path, 0, 0, DecodeParams(), Damage()), 12):
+        yield frame.index * 40_000, frame.rgb()

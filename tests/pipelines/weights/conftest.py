@@ -14,7 +14,6 @@ from tests.pipelines.weights.hub import COMMIT, Hub, served
 
 BYTES = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(BYTES).hexdigest()
-_read = registry.read_registry.__wrapped__  # not the one that remembers
 
 
 @pytest.fixture
@@ -50,9 +49,8 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
         nose = {**common, "source": {"by_hand": "nose.pth"}, "commercial": "yes"}
         path = tmp_path / "registry.yaml"
         path.write_text(yaml.safe_dump({"weights": {"eyes": eyes, "ears": ears, "nose": nose} | more}, sort_keys=False))
-        read = _read(path)
-        monkeypatch.setattr(registry, "read_registry", lambda: read)
-        monkeypatch.setattr("pipelines.weights.show.read_registry", lambda: read)
+        registry.read_file.cache_clear()
+        monkeypatch.setenv(registry.ENVIRONMENT, str(path))
 
     put()
     return put

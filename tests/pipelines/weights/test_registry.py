@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.weights.registry import read_registry, weight_named
+from pipelines.weights.registry import read_file, read_registry, weight_named
 from schemas.errors import WeightsError
 
 
@@ -53,4 +53,4 @@ def test_a_wrong_entry_is_named(tmp_path: Path, entry: str, said: str) -> None:
     path = tmp_path / "registry.yaml"
     path.write_text(f"weights: {{a: {entry}}}")
     with pytest.raises(WeightsError, match=said):
-        read_registry(path)
+        read_file(path)
