@@ -32,11 +32,14 @@ import torch
 
 from fauforensics import build, load_checkpoint, save_checkpoint
 from fauforensics.checkpoint_info import HEADS, OWN_FAU, Calibration, read_info
+from pipelines.weights.folder import locate_all
+from pipelines.weights.needed import needed
+from schemas.errors import WeightsError
 from schemas.params import AudioParams, DecodeParams, FauParams, LabelParams, PipelineParams, ScoreParams
 from schemas.tables import LISTING
 from stages import fau
 from stages.audio import Audio
-from stages.contract import StageResult, as_frame
+from stages.contract import OpenMedia, StageResult, as_frame
 from stages.decoding import Damage, scan_video
 from stages.encoding import write_mp4
 from stages.faces import Faces
@@ -176,7 +179,31 @@ def front(path: Path, params: PipelineParams) -> tuple[dict[str, pa.Table], dict
         "faces (mesh: runs on the CPU by design)": {"frames/s": round(frames / faces_s, 1), "gpu busy": faces_busy},
         "fau (mesh: runs on the CPU by design)": {"frames/s": round(frames / fau_s, 1), "gpu busy": fau_busy},
     }
-    return tables, rates
+    return tables, rates | pyfeat_rates(inventory, open_media, frames)
+
+
+def pyfeat_rates(inventory: pa.Table, open_media: OpenMedia, frames: int) -> dict[str, Any]:
+    """Rates of py-feat's networks, on the GPU where there is one. Only with their weights: `fauscan models fetch`."""
+    rates: dict[str, Any] = {}
+    for variant in ("xgb", "multitask"):
+        sections = {"faces": {"backend": "pyfeat"}, "fau": {"backend": "pyfeat", "variant": variant}}
+        params = PipelineParams.model_validate(sections)
+        try:
+            found = locate_all(needed(params))
+        except WeightsError as error:
+            print(f"pyfeat {variant} is not measured: {error}")
+            continue
+        from stages.pyfeat.fau import PyfeatFau
+        from stages.pyfeat.observer import PyfeatObserver
+
+        observer = PyfeatObserver(params.faces, found["pyfeat-retinaface"], found["pyfeat-mobilefacenet"])
+        looking = Faces(DecodeParams(), params.faces, observer)
+        seconds, busy, seen = timed(lambda stage=looking: stage(inventory, open_media))
+        rates["faces (pyfeat)"] = {"frames/s": round(frames / seconds, 1), "gpu busy": busy}
+        reading = PyfeatFau(params.fau, found)
+        seconds, busy, _ = timed(lambda stage=reading, rows=seen: stage(rows.rows, rows.side["patches"]))
+        rates[f"fau (pyfeat, {variant})"] = {"frames/s": round(frames / seconds, 1), "gpu busy": busy}
+    return rates
 
 
 def scored(

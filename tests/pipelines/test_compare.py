@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from pipelines import sandbox
 from pipelines.compare import compare_backends, with_settings
 from pipelines.view import COMPARISON_NAME
 from pipelines.workspace import Workspace
@@ -81,6 +82,7 @@ def test_mesh_beside_pyfeat_on_made_weights(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "registry.yaml").write_text(yaml.safe_dump({"weights": {"pyfeat-multitask": entry}}))
     monkeypatch.setenv("FAUSCAN_REGISTRY", str(tmp_path / "registry.yaml"))
     monkeypatch.setenv("FAUSCAN_MODELS", str(tmp_path / "weights"))
+    sandbox._close_idle()  # those of other tests have the environment of their day
     (tmp_path / "archive").mkdir()
     write_mp4(tmp_path / "archive" / "face.mp4", short_face(), None, 16_000)
     (tmp_path / "work").mkdir()
@@ -92,6 +94,7 @@ def test_mesh_beside_pyfeat_on_made_weights(tmp_path: Path, monkeypatch: pytest.
     assert found["aus"].keys() == set(AU_NAMES)
     assert {au for au, row in found["aus"].items() if row["pairs"] == 0} == set(UNSEEN)
     assert found["aus"]["AU12"]["pairs"] == found["faces"]["matched"] > 0
+    sandbox._close_idle()
 
 
 def short_face() -> Iterator[tuple[int, np.ndarray]]:
