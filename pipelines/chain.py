@@ -14,7 +14,7 @@ from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import digest, stage_fingerprint
 from schemas.params import PipelineParams
-from schemas.tables import AUDIO, FACES, FAU, FAU_FEATURES, FRAMES, LABELS, PATCHES, SCORES, SEGMENTS
+from schemas.tables import AUDIO, FACES, FAU, FAU_FEATURES, FRAMES, PATCHES, SCORES, SEGMENTS, STORED_LABELS
 from stages import versions
 
 
@@ -81,7 +81,8 @@ STEPS: dict[str, Step] = {
             uses_weights=True, upstream=("faces", "fau", "audio"),
         ),
         Step(
-            "label", versions.LABEL + 1000 * versions.SEGMENTS, {"labels": LABELS, "segments": SEGMENTS}, _section("label", "segments"),
+            "label", versions.LABEL + 1000 * versions.SEGMENTS, {"labels": STORED_LABELS, "segments": SEGMENTS},
+            _section("label", "segments"),
             reads=(
                 Read("faces", "frames"),
                 Read("faces", "faces", _FACE_FACTS),

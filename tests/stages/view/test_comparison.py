@@ -12,7 +12,7 @@ def test_the_page_shows_both_sides_and_every_action_unit() -> None:
     made = Archive()
     made.video("real.mp4")
     entry = comparison_entry(RESULT | {"a": RESULT["a"] | {"name": "<script>alert(1)</script>"}})
-    html = report.render(*made.tables(), table(PROVENANCE, []), made.thumbnails, ReportParams(), "demo", (), entry)
+    html = report.render(*made.tables(), table(PROVENANCE, []), made.thumbnails, ReportParams(), "demo", comparison=entry)
     page = Page(html)
     assert page.count("h2", id="backends") == 1 and page.count("a", href="#backends") == 1
     assert "AU12 1,234,567 -0.988 0.123 0.500 \N{EN DASH}" in page.text
