@@ -36,7 +36,7 @@ demo: $(STAMP)
 	@$(BIN)/fauscan demo $(DEMO) $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
