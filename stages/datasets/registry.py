@@ -35,7 +35,7 @@ ADAPTERS: dict[str, Adapter] = {
             avdeepfake1m.NAME_PLUSPLUS,
             avdeepfake1m.LAYOUT_PLUSPLUS,
             avdeepfake1m.SIGNATURES_PLUSPLUS,
-            avdeepfake1m.keeps,
+            avdeepfake1m.keeps_plusplus,
             avdeepfake1m.read_plusplus,
         ),
         Adapter(avdeepfake1m.NAME, avdeepfake1m.LAYOUT, avdeepfake1m.SIGNATURES, avdeepfake1m.keeps, avdeepfake1m.read),

@@ -101,6 +101,8 @@ def _notes(heads: dict[str, Any], result: dict[str, Any]) -> list[str]:
         for head, figures in heads.items()
         if figures.get("unknown")
     ]
+    if result.get("sampled_from"):
+        notes.append(f"A sample of {int(result['sampled_from']):,} clips; `fauscan evaluate -w` measures all of them.")
     for key, what in (
         ("missing_labels", "Clips of the truth without labels"),
         ("missing_truth", "Videos of the folder that the truth does not know"),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -50,6 +51,16 @@ def test_counts_by_transition_dataset_reason_and_video(two: tuple[str, str], cap
         "fake_above": ([0.9], [0.8]),
         "label.smooth_ticks": ([5], [9]),
     }
+
+
+def test_another_truth_is_no_other_label(two: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    first = Path(two[0])
+    shutil.copytree(first, told := first.parent / "told")
+    for path in (told / "data" / "labels").iterdir():
+        table = pq.read_table(path)
+        place = table.column_names.index("truth_fake")
+        pq.write_table(table.set_column(place, table.schema.field(place), pa.array([True] * table.num_rows)), path)
+    assert not run_diff(str(first), str(told), Path(), None, as_json=False)
 
 
 def test_the_tables_on_the_terminal_say_the_same(two: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,6 +123,7 @@ def test_killed_before_each_kind_of_write(undisturbed: Undisturbed, runs: Nurser
         "rename store/units.parquet",  # between the notes on the files and the units
         "fsync data/.tmp-inventory",  # between the units and the inventory
         "rename data/inventory.parquet",
+        "rename data/truth_problems.parquet",
         "fsync store/faces/.*/.tmp-",  # half a table
         "rename store/faces/.*/faces.parquet",  # between writing a table and giving it its name
         "rename store/faces/.*/frames.parquet",  # between the first table and the second

@@ -29,7 +29,7 @@ def test_the_committed_file_is_the_defaults_with_their_comments() -> None:
     ("text", "message"),
     [
         ("faces: {detect_evry_ticks: 3}", "faces.detect_evry_ticks is not a parameter; did you mean faces.detect_every_ticks"),
-        ("colour: 1", "colour is not a parameter; known: archive, store"),
+        ("colour: 1", "colour is not a parameter; known: archive, dataset, store"),
         ("faces: {crop_px: 5000}", "faces.crop_px is 5000: input should be less than or equal to 512"),
         ("fau: {backend: openface}", "fau.backend is 'openface': input should be 'mesh'"),
         ("label: {fake_above: 0.3, real_below: 0.6}", "real_below .0.6. must not be above fake_above"),

@@ -237,3 +237,24 @@ def test_a_person_taken_for_fake_hurts_the_pooled_figure_and_not_the_one_within(
     archive.clip("face_swap", [(0.0, 4.0)], identity="ann", spread=0.1)
     worse = archive.run()["heads"]["total"]["kinds"]["face_swap"]
     assert worse["frame_auc_within"]["value"] > worse["frame_auc_vs_real"]["value"]
+
+
+def test_a_stream_of_which_nobody_knows_is_not_asked_about() -> None:
+    archive = perfect()
+    for _ in range(3):
+        archive.clip("swap", [(1.0, 2.0)], unknown=["audio"])
+    found = archive.run()
+    heads = found["heads"]
+    assert [heads[head]["unknown"] for head in evaluate.HEADS] == [0, 3, 0]
+    assert [heads[head]["without_trace"] for head in evaluate.HEADS] == [0, 0, 0]
+    assert heads["audio"]["kinds"]["all"]["clips"] == heads["total"]["kinds"]["all"]["clips"] - 3
+    assert heads["total"]["kinds"]["swap"]["forged_clips"] == 3
+
+
+def test_a_head_that_nobody_knows_anything_of_has_no_figures() -> None:
+    archive = Archive()
+    for spans in ([], [(0.0, 4.0)]) * 3:
+        archive.clip("swap" if spans else "real", spans, unknown=["audio", "visual"])
+    found = archive.run()
+    assert found["heads"]["audio"]["kinds"]["all"]["frame_auc"]["value"] is None
+    assert found["heads"]["total"]["kinds"]["swap"]["frame_auc"]["value"] == 1.0

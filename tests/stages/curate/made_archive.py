@@ -13,7 +13,7 @@ from stages.contract import as_frame
 from stages.curate import near
 from stages.curate.select import Inputs, Selected, select
 
-FRAME_US = 40_000
+Rows = list[dict[str, Any]]
 
 
 def table(schema: pa.Schema, rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stages.datasets import Found, Reading, Truth, read
+from stages.datasets import Found, Reading, Truth, detect, read
 from tests.stages.datasets.miniatures import as_json, av1m_row, avdeepfake1m, avdeepfake1mpp, by_uri, only, opener, whats
 
 ROOT, ROOT_PP = "AV-Deepfake1M/", "AV-Deepfake1M-PlusPlus/"
@@ -168,6 +168,14 @@ def test_every_row_of_plusplus(per_video: bool) -> None:
     assert reading.counts == {}
     told = dict(reading.expected.select("uri", "has_audio").iter_rows())
     assert told[f"{val}{silent}/real.mp4"] is False and told[f"{val}{vox}/real.mp4"] is True
+
+
+def test_corpora_of_plusplus_may_lie_beside_the_list() -> None:
+    archive = {uri.replace(f"{ROOT_PP}val/", ROOT_PP): data for uri, data in avdeepfake1mpp().items()}
+    found, reading = only(archive)
+    assert found == Found("avdeepfake1mpp", ROOT_PP)
+    assert reading.truths.height == 8 and reading.counts == {}
+    assert detect(["lrs3/a/00001.mp4", "x/vox_celeb_2/id00001/a/00001.mp4"]) == []
 
 
 @pytest.mark.parametrize(
