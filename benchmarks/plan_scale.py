@@ -72,8 +72,8 @@ def pretend_labelled(workspace: Workspace) -> None:
     publish_labels(workspace, receipts)
 
 
-def timed(command: list[str], cwd: Path) -> dict[str, float | str]:
-    """Wall seconds, the largest memory of any of its processes in MB, and the last line it said."""
+def timed(command: list[str], cwd: Path) -> dict[str, float]:
+    """Wall seconds, and the largest memory of any of its processes in MB."""
     started = time.monotonic()
     script = (
         "import json, resource, subprocess, sys\n"
@@ -85,7 +85,7 @@ def timed(command: list[str], cwd: Path) -> dict[str, float | str]:
     code, memory_mb, said = json.loads(done.stdout)
     if code:
         raise SystemExit(f"{' '.join(command)}: exit code {code}: {said}")
-    return {"seconds": round(time.monotonic() - started, 2), "memory_mb": round(memory_mb, 1), "said": said.strip().splitlines()[-1]}
+    return {"seconds": round(time.monotonic() - started, 2), "memory_mb": round(memory_mb, 1)}
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands import care, exports, label, learn, results, sets, steps
+from pipelines.commands import care, exports, label, learn, models, results, sets, steps
 from pipelines.spare import spare_pandas
-from schemas.errors import BusyError, FauScanError
+from schemas.errors import BusyError, FauScanError, TransferError
 
 _BUSY = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for panel in (label, results, sets, exports, care, learn, steps):
+for panel in (label, results, sets, exports, care, models, learn, steps):
     app.add_typer(panel.app)
 
 
@@ -76,7 +76,7 @@ def _guard(command: Callable[[], None]) -> None:
         command()
     except FauScanError as error:
         print(f"fauscan: {_printable(str(error))}", file=sys.stderr)
-        code = _BUSY if isinstance(error, BusyError) else 1
+        code = _BUSY if isinstance(error, (BusyError, TransferError)) else 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141

@@ -23,6 +23,7 @@ from stages.quiet import quiet_stderr
 
 # Only receipts travel, so the object store can stay small; Ray's default is a third of the memory.
 _OBJECT_STORE_BYTES = 256 * 2**20
+_STARTS = 3
 _TRIES = 3
 _ANSWER_S = 20.0
 
@@ -276,14 +277,10 @@ def _connect() -> None:
         except (ConnectionError, RuntimeError) as error:
             raise FauScanError(f"RAY_ADDRESS is {address!r}: {' '.join(str(error).split())[:200]}; start the cluster or unset it") from None
     else:
-        try:
-            # Ray Train asks a dashboard whether its controller lives. Ours has none; at the usual port may be another cluster's,
-            # which has never heard of it, whereupon Ray Train ends its own workers. (Port 9 is nobody's.)
-            with quiet_stderr(), _environment("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9"):
-                ray.init(address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
-        except Exception as error:  # noqa: BLE001 - Ray raises nothing more precise when a busy machine is too slow for its start
-            why = " ".join(str(error).split())[:200]
-            raise FauScanError(f"Ray did not start on this machine ({why}); try again, or use --engine local") from None
+        # Ray Train asks a dashboard whether its controller lives. Ours has none; at the usual port may be another cluster's,
+        # which has never heard of it, whereupon Ray Train ends its own workers. (Port 9 is nobody's.)
+        with quiet_stderr(), _environment("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9"):
+            _start_here(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -291,6 +288,22 @@ def _connect() -> None:
     context.max_errored_blocks = -1
     for name in ("ray.data", "ray.data._internal"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _start_here(**how: Any) -> None:
+    """Ray gives each start 30 s, which a busy machine may take to load seven interpreters from a cold disk."""
+    import ray
+
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(address="local", **how)
+        except Exception as error:  # noqa: BLE001 - Ray raises nothing more precise
+            ray.shutdown()
+            if not left:
+                why = " ".join(str(error).split())[:200]
+                raise FauScanError(f"Ray did not start on this machine ({why}); try again, or use --engine local") from None
+        else:
+            return
 
 
 def _check_address(address: str) -> None:

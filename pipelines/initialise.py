@@ -15,7 +15,7 @@ from schemas.errors import ArchiveError, WorkspaceError
 from schemas.params import ArchiveParams, PipelineParams
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_IGNORED = "/store/\n/logs/\n/archive/\n/out/\n.venv/\n__pycache__/\n"
+_IGNORED = "/store/\n/compare/\n/logs/\n/archive/\n/out/\n.venv/\n__pycache__/\n"
 _IDENTITY = {
     f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "FauScan"), ("EMAIL", "fauscan@localhost"))
 }
@@ -48,7 +48,7 @@ def initialise(root: Path, archive_uri: str, check: bool = True) -> None:
     shutil.copy(_TEMPLATES / "dvc.yaml", root / "dvc.yaml")
     (root / "params.yaml").write_text(render(PipelineParams(archive=ArchiveParams(uri=uri))), encoding="utf-8")
     (root / ".gitignore").write_text(_IGNORED, encoding="utf-8")
-    (root / ".dvcignore").write_text("/store\n/logs\n/archive\n", encoding="utf-8")
+    (root / ".dvcignore").write_text("/store\n/compare\n/logs\n/archive\n", encoding="utf-8")
     (root / "requirements.txt").write_text(f"fauscan=={code_version()}\n", encoding="utf-8")
     (root / "models").mkdir()
     for file in sorted(Path(next(iter(models.__path__))).glob("lite*")):

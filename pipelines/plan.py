@@ -15,6 +15,7 @@ from pipelines.runlog import read_log
 from pipelines.step import UNIT_STEPS
 from pipelines.survey import survey
 from pipelines.units import LEDGER
+from pipelines.weights.needed import needed, require
 from pipelines.workspace import Workspace
 from schemas.reasons import Outcome
 from stages.contract import as_frame
@@ -76,7 +77,8 @@ class Plan:
 
 
 def make_plan(workspace: Workspace, settle_s: float = 0.0) -> Plan:
-    """Raises ArchiveError or WorkspaceError when archive or store can't be read."""
+    """Raises ArchiveError or WorkspaceError when archive or store can't be read, WeightsError where a run would miss its weights."""
+    require(workspace.root, needed(workspace.params))
     seen = survey(workspace, settle_s)
     rates = Rates(workspace)
     why = dict(seen.to_read.group_by("why").len().iter_rows())

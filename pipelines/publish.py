@@ -35,7 +35,7 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
         path = workspace.labels / f"{receipt.unit}.parquet"
         wanted.add(path.name)
         write_if_changed(published_labels(store, receipt, shown), path)
-        segments.append(_only(store.read("label", receipt.unit_key, "segments"), shown.present))
+        segments.append(_only(store.read("label", receipt.unit_key, "segments"), receipt, shown.present))
         if not receipt.notes:  # a unit whose every video failed was made by nothing
             continue
         facts = Provenance.from_notes(receipt.notes)
@@ -57,8 +57,8 @@ def publish_labels(workspace: Workspace, receipts: list[Receipt]) -> None:
 class Publication:
     """What the inventory adds to the units' own tables."""
 
-    present: pa.Array
-    """content_ids of the inventory, sorted."""
+    present: frozenset[str]
+    """content_ids of the inventory."""
     truth: ContentTruth
     rule: FrameRule
 
@@ -66,13 +66,13 @@ class Publication:
 def publication(workspace: Workspace) -> Publication:
     """Raises WorkspaceError where there is no inventory."""
     inventory = read_inventory(workspace.inventory)
-    present = pa.array(sorted(set(inventory["content_id"].drop_nulls())), pa.string())
+    present = frozenset(inventory["content_id"].drop_nulls())
     return Publication(present, truth_labels.by_content(inventory)[0], workspace.params.dataset.frame_rule)
 
 
 def published_labels(store: Store, receipt: Receipt, shown: Publication) -> pa.Table:
     """A unit's rows of LABELS, less videos that are no longer in the inventory, with the truth of those that are."""
-    return truth_labels.run(_only(store.read("label", receipt.unit_key, "labels"), shown.present), shown.truth, shown.rule)
+    return truth_labels.run(_only(store.read("label", receipt.unit_key, "labels"), receipt, shown.present), shown.truth, shown.rule)
 
 
 def failures(workspace: Workspace) -> pa.Table:
@@ -98,5 +98,8 @@ def read_labels(workspace: Workspace) -> pl.DataFrame:
     return pl.concat([read_frame(file, "fauscan label", LABELS) for file in files])
 
 
-def _only(table: pa.Table, content_ids: pa.Array) -> pa.Table:
-    return table.filter(pa.compute.is_in(table["content_id"], value_set=content_ids))
+def _only(table: pa.Table, receipt: Receipt, present: frozenset[str]) -> pa.Table:
+    if present.issuperset(receipt.outcomes):
+        return table
+    own = sorted(present.intersection(receipt.outcomes))  # not all that are present: Arrow hashes the list anew for each table
+    return table.filter(pa.compute.is_in(table["content_id"], value_set=pa.array(own, pa.string())))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from pipelines.archive import Archive
-from pipelines.chain import STEPS
+from pipelines.chain import step_of
 from pipelines.process import quiet_process
 from pipelines.provenance import Provenance
 from pipelines.store import Store
@@ -30,7 +30,7 @@ class StepRunner:
 
     def __init__(self, step: str, params: PipelineParams, archive_uri: str, store_uri: str, weights: Path, fingerprint: str) -> None:
         quiet_process()
-        self._step = STEPS[step]
+        self._step = step_of(step, params)
         self._params = params
         self._archive = Archive(archive_uri)
         self._store = Store(store_uri)
@@ -53,10 +53,12 @@ class StepRunner:
             table = self._store.read(read.stage, task.upstream_keys[read.stage], read.table, list(read.columns) if read.columns else None)
             inputs.append(table if whole else table.filter(pa.compute.is_in(table["content_id"], value_set=wanted)))
         match self._step.name:
-            case "fau":
+            case "fau" if self._stage is None:
                 from stages import fau
 
                 return fau.run(inputs[0], self._params.fau), {}
+            case "fau":
+                return self._stage(*inputs), {}
             case "score":
                 return self._stage(*inputs), {"device_class": self._stage.device}
             case _:
@@ -74,7 +76,12 @@ class StepRunner:
             case "faces":
                 from stages.faces import Faces
 
-                return Faces(p.decode, p.faces)
+                return Faces(p.decode, p.faces, self._observer())
+            case "fau" if p.fau.backend == "pyfeat":
+                from pipelines.weights.folder import locate_all
+                from stages.pyfeat.fau import PyfeatFau
+
+                return PyfeatFau(p.fau, locate_all(self._step.models))
             case "audio":
                 from stages.audio import Audio
 
@@ -82,9 +89,19 @@ class StepRunner:
             case "score":
                 from stages.score import Score
 
-                return Score(p.score, self._weights, p.fau.backend)
+                return Score(p.score, self._weights, p.fau.name)
             case _:
                 return None
+
+    def _observer(self) -> Any:
+        """Of the backend that looks for faces; None is the mesh."""
+        if self._params.faces.backend == "mesh":
+            return None
+        from pipelines.weights.folder import locate_all
+        from stages.pyfeat.observer import PyfeatObserver
+
+        found = locate_all(self._step.models)
+        return PyfeatObserver(self._params.faces, found["pyfeat-retinaface"], found["pyfeat-mobilefacenet"])
 
     def _opener(self, task: UnitTask) -> OpenMedia:
         id_of = {video["uri"]: video["content_id"] for video in task.videos}

@@ -9,13 +9,14 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines import engine
-from pipelines.chain import STEPS, Fingerprints, step_named
+from pipelines.chain import STEPS, Fingerprints, step_of
 from pipelines.listing import read_inventory
 from pipelines.parquet import write_if_changed
 from pipelines.progress import StepProgress, console
 from pipelines.runlog import log_step
 from pipelines.store import Receipt
 from pipelines.units import LEDGER
+from pipelines.weights.needed import require
 from pipelines.worker import StepWorker, UnitTask
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
@@ -39,9 +40,10 @@ def run_step(workspace: Workspace, name: str) -> list[Receipt]:
 
     Raises:
         WorkspaceError: an earlier step has not run.
-        CheckpointError: the step needs weights that can't be used; nothing was started.
+        CheckpointError, WeightsError: the step needs weights that can't be used; nothing was started.
     """
-    step = step_named(name)
+    step = step_of(name, workspace.params)
+    require(workspace.root, step.models)
     receipts, tasks = due_units(workspace, name)
     already = sum(len(r.outcomes) for r in receipts)
     fingerprint = Fingerprints(workspace).of(name)
@@ -69,7 +71,7 @@ def due_units(workspace: Workspace, name: str) -> tuple[list[Receipt], list[Unit
         WorkspaceError: an earlier step has not run.
         CheckpointError: the step needs weights that can't be used.
     """
-    step, store, fingerprints = step_named(name), workspace.store(), Fingerprints(workspace)
+    step, store, fingerprints = step_of(name, workspace.params), workspace.store(), Fingerprints(workspace)
     units = units_of(workspace)
     needed = sorted({read.stage for read in step.reads} | set(step.upstream))
     keys = {stage: {unit.name: unit_key(unit.members, fingerprints.of(stage)) for unit in units} for stage in (name, *needed)}
@@ -96,7 +98,11 @@ def due_units(workspace: Workspace, name: str) -> tuple[list[Receipt], list[Unit
 
 def _gpus(workspace: Workspace, name: str) -> engine.Gpus:
     params = workspace.params.engine
-    return engine.Gpus(params.gpus_per_worker, params.gpu_workers) if name == "score" else engine.NO_GPUS
+    return (
+        engine.Gpus(params.gpus_per_worker, params.gpu_workers)
+        if name == "score" or step_of(name, workspace.params).models
+        else engine.NO_GPUS
+    )
 
 
 def receipts_of(workspace: Workspace, name: str) -> list[Receipt]:

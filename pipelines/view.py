@@ -18,10 +18,14 @@ from schemas.errors import WorkspaceError
 from schemas.tables import FAILURES, PROVENANCE, SEGMENTS
 from stages import report, terminal
 from stages.contract import as_frame
+from stages.view.comparison import ComparisonEntry, comparison_entry
 from stages.view.evaluation import EvaluationEntry, evaluation_entry
 
 EVALUATION_NAME = "metrics-evaluate.json"
 """Beside the report: what `fauscan evaluate` found."""
+
+COMPARISON_NAME = "compare-backends.json"
+"""Beside the report: what `fauscan compare-backends` found."""
 
 _MOST_ROWS = 40
 
@@ -45,6 +49,7 @@ def write_report(workspace: Workspace) -> None:
         workspace.archive().name,
         _evaluations(workspace),
         read_problems(workspace),
+        _comparison(workspace),
     )
     write_bytes_if_changed(page.encode(), workspace.report)
     totals = json.dumps(report.metrics(inventory, labels, segments, failures), indent=2, sort_keys=True) + "\n"
@@ -60,6 +65,16 @@ def _evaluations(workspace: Workspace) -> list[EvaluationEntry]:
         return [evaluation_entry(result) for result in json.loads(path.read_bytes())["results"]]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise WorkspaceError(f"{path}: not what `fauscan evaluate` writes; delete it, or run `fauscan evaluate` again") from None
+
+
+def _comparison(workspace: Workspace) -> ComparisonEntry | None:
+    path = workspace.report.with_name(COMPARISON_NAME)
+    if not path.is_file():
+        return None
+    try:
+        return comparison_entry(json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise WorkspaceError(f"{path}: not what `fauscan compare-backends` writes; delete it, or run that again") from None
 
 
 def print_verdicts(workspace: Workspace) -> None:

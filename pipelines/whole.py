@@ -12,6 +12,7 @@ from pipelines.parquet import write_bytes_if_changed
 from pipelines.publish import publish_labels
 from pipelines.step import UNIT_STEPS, run_step
 from pipelines.view import print_verdicts, write_report
+from pipelines.weights.needed import needed, require
 from pipelines.workspace import Workspace
 from schemas import params as params_module
 from schemas.errors import WorkspaceError
@@ -29,6 +30,7 @@ def open_for_run(archive: str, folder: Path, engine: str | None, params_file: Pa
 
     Raises:
         ParamsError, ArchiveError: wrong input; nothing was made.
+        WeightsError, CheckpointError: weights are missing or wrong; nothing was made.
         WorkspaceError: the folder holds the labels of another archive.
     """
     own = folder / "params.yaml"
@@ -44,6 +46,7 @@ def open_for_run(archive: str, folder: Path, engine: str | None, params_file: Pa
         update["engine"] = params.engine.model_copy(update={"name": engine})
     workspace = Workspace(folder, params.model_copy(update=update))
     workspace.archive().listing(leave_out=workspace.root)
+    require(workspace.root, needed(workspace.params))
     Fingerprints(workspace).of("label")
     workspace.root.mkdir(parents=True, exist_ok=True)
     kept = workspace.params.model_copy(update={"engine": params.engine})  # --engine is for this run only

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from pipelines import quarantine, sandbox
-from pipelines.chain import STEPS
+from pipelines.chain import step_of
 from pipelines.runner import StepRunner
 from pipelines.store import Receipt, Store
 from schemas.params import LimitParams, PipelineParams
@@ -58,7 +58,7 @@ class StepWorker:
     """Runs one step over units. A video that kills its process, or takes too much of it, costs itself only."""
 
     def __init__(self, step: str, params: PipelineParams, archive_uri: str, store_uri: str, weights: Path, fingerprint: str) -> None:
-        self._step = STEPS[step]
+        self._step = step_of(step, params)
         self._limits = params.limits
         self._store = Store(store_uri)
         self._fingerprint = fingerprint

@@ -31,6 +31,14 @@ class CheckpointError(FauScanError):
     """A weights file is missing, damaged, or made for something else."""
 
 
+class WeightsError(FauScanError):
+    """A file of the registry of weights is unknown, missing, or not what it should be."""
+
+
+class TransferError(WeightsError):
+    """A download did not come to its end for a reason that may pass; trying again helps, and goes on where it stopped."""
+
+
 class TruthError(FauScanError):
     """Metadata with the truth of an archive is missing or wrong."""
 

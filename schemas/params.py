@@ -77,8 +77,8 @@ class DecodeParams(Params):
 class FaceParams(Params):
     """Face detection, tracking and cropping."""
 
-    backend: Literal["mesh"] = "mesh"
-    detect_every_ticks: int = Field(5, ge=1, description="Run the detector on every k-th tick; the mesh tracks in between.")
+    backend: Literal["mesh", "pyfeat"] = Field("mesh", description="`pyfeat`: RetinaFace on every tick, for a GPU; needs weights.")
+    detect_every_ticks: int = Field(5, ge=1, description="Mesh: run the detector on every k-th tick; the mesh tracks in between.")
     min_detection_score: float = Field(0.5, gt=0, lt=1, description="Detections below are ignored.")
     min_presence: float = Field(0.5, gt=0, lt=1, description="The mesh must be this sure that it sees a face.")
     min_face_px: int = Field(24, ge=8, description="Smaller faces are ignored.")
@@ -89,13 +89,31 @@ class FaceParams(Params):
     crop_px: int = Field(160, ge=112, le=512)
     crop_format: Literal["jpeg", "png"] = "jpeg"
     jpeg_quality: int = Field(92, ge=50, le=100)
+    patch_format: Literal["png", "jpeg"] = Field("png", description="Pyfeat: pixels kept for its action units; `png` is exact.")
+    batch_pictures: int = Field(8, ge=1, description="Pyfeat: pictures in one forward pass on a GPU.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Pyfeat only.")
 
 
 class FauParams(Params):
     """Facial action units."""
 
-    backend: Literal["mesh"] = "mesh"
-    neutral_max_yaw_deg: float = Field(30.0, gt=0, le=90, description="Ticks turned further away do not count for the neutral face.")
+    backend: Literal["mesh", "pyfeat"] = Field("mesh", description="`pyfeat` needs weights, and a checkpoint trained on its variant.")
+    variant: Literal["xgb", "svm", "multitask"] = Field("xgb", description="Pyfeat: trees, linear classifiers, or one network.")
+    embedding: bool = Field(False, description="Pyfeat, multitask: keep the network's feature vector of every tick too.")
+    neutral_max_yaw_deg: float = Field(30.0, gt=0, le=90, description="Mesh: ticks turned further do not count for the neutral face.")
+    batch_faces: int = Field(64, ge=1, description="Pyfeat: faces, of any videos of the unit, in one forward pass.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Pyfeat only.")
+
+    @property
+    def name(self) -> str:
+        """What made the action units, as checkpoints record it: `mesh`, or `pyfeat-` and the variant."""
+        return self.backend if self.backend == "mesh" else f"{self.backend}-{self.variant}"
+
+    @model_validator(mode="after")
+    def _features_need_a_network(self) -> FauParams:
+        if self.embedding and self.name != "pyfeat-multitask":
+            raise ValueError(f"fau.embedding is true, but {self.name!r} has no feature vector; use backend: pyfeat, variant: multitask")
+        return self
 
 
 class AudioParams(Params):
@@ -146,6 +164,14 @@ class ReportParams(Params):
     thumbnails: int = Field(4, ge=0, le=12, description="Strongest frames shown for each video.")
 
 
+class CurateParams(Params):
+    """Training sets that `dvc repro` makes."""
+
+    recipes: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...] = Field(
+        (), description="NAME for each recipes/NAME.yaml, which gives data/curated/NAME (docs/curation.md)."
+    )
+
+
 class PipelineParams(Params):
     """All of `params.yaml`."""
 
@@ -163,6 +189,16 @@ class PipelineParams(Params):
     label: LabelParams = LabelParams()
     segments: SegmentParams = SegmentParams()
     report: ReportParams = ReportParams()
+    curate: CurateParams = CurateParams()
+
+    @model_validator(mode="after")
+    def _backends_fit(self) -> PipelineParams:
+        if self.fau.backend == "mesh" and self.faces.backend != "mesh":
+            raise ValueError(
+                f"fau.backend is 'mesh', which reads the 468 points of faces.backend: mesh, but faces.backend is {self.faces.backend!r}; "
+                "use fau.backend: pyfeat, or faces.backend: mesh"
+            )
+        return self
 
 
 def load(path: Path) -> PipelineParams:

@@ -8,6 +8,7 @@ from schemas.au import AU_NAMES
 from schemas.timebase import HOPS_PER_TICK, WINDOW_TICKS
 
 NUM_LANDMARKS = 468
+NUM_POINTS = 68  # dlib's layout, as py-feat's landmark network draws it
 NUM_MELS = 80
 TICK_MELS = HOPS_PER_TICK * NUM_MELS
 
@@ -110,13 +111,26 @@ FACES = _schema(
     ("frame_index", pa.int32()),
     ("pts_us", pa.int64()),
     ("box", _BOX),  # left, top, right, bottom in pixels of the upright picture
-    ("landmarks", pa.list_(pa.float16(), NUM_LANDMARKS * 3)),  # x, y, z from the box centre, in box sides
+    ("landmarks", pa.list_(pa.float16(), NUM_LANDMARKS * 3)),  # x, y, z from the box centre, in box sides; null: backend pyfeat
     ("pitch_deg", pa.float32()),
     ("yaw_deg", pa.float32()),
     ("roll_deg", pa.float32()),
     ("sharpness", pa.float32()),  # variance of the Laplacian of the crop's luma
-    ("presence", pa.float32()),  # the mesh network's own probability that this is a face
+    ("presence", pa.float32()),  # the mesh network's (pyfeat: the detector's) probability that this is a face
     ("crop", pa.binary()),  # JPEG or PNG, crop_px square
+)  # fmt: skip
+
+PATCHES = _schema(
+    "patches", 1,  # one row per row of FACES, in its order, where faces.backend is pyfeat: the pixels that py-feat's chips are cut from
+    ("content_id", _ID),
+    ("track", pa.int16()),
+    ("tick", pa.int32()),
+    ("picture_width", pa.int32()),  # upright
+    ("picture_height", pa.int32()),
+    ("left", pa.int32()),  # of the patch in the picture
+    ("top", pa.int32()),
+    ("points", pa.list_(pa.float32(), NUM_POINTS * 2)),  # x, y in sides of the narrow chip: the box, 1.2 times as large
+    ("patch", pa.binary()),  # PNG or JPEG at the picture's own scale
 )  # fmt: skip
 
 FAU = _schema(
@@ -125,6 +139,14 @@ FAU = _schema(
     ("track", pa.int16()),
     ("tick", pa.int32()),
     *((au, pa.float32()) for au in AU_NAMES),
+)  # fmt: skip
+
+FAU_FEATURES = _schema(
+    "fau_features", 1,  # one row per row of FAU, in its order, where fau.embedding is true
+    ("content_id", _ID),
+    ("track", pa.int16()),
+    ("tick", pa.int32()),
+    ("features", pa.list_(pa.float32())),  # of the frozen encoder; its width is the network's; null where there is no face to see
 )  # fmt: skip
 
 AUDIO = _schema(
@@ -325,8 +347,8 @@ CURATED_DIFF = _schema(
 TABLES: dict[str, pa.Schema] = {
     table_name(schema): schema
     for schema in (
-        LISTING, INVENTORY, FRAMES, FACES, FAU, AUDIO, SCORES, LABELS, SEGMENTS, FAILURES, MANIFEST, PROVENANCE, UNITS, DIFF, SEGMENT_DIFF,
-        CURATED, TRUTH_PROBLEMS, LOOKS, CURATED_DIFF,
+        LISTING, INVENTORY, FRAMES, FACES, PATCHES, FAU, FAU_FEATURES, AUDIO, SCORES, LABELS, SEGMENTS, FAILURES, MANIFEST, PROVENANCE,
+        UNITS, DIFF, SEGMENT_DIFF, CURATED, TRUTH_PROBLEMS, LOOKS, CURATED_DIFF,
     )
 }  # fmt: skip
 """Every table that is ever written to a file, by its name."""

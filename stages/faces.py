@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -14,21 +15,17 @@ from numpy.typing import NDArray
 
 from schemas.params import DecodeParams, FaceParams
 from schemas.reasons import Failure, Outcome, Reason
-from schemas.tables import FACES, FRAMES, MEDIA, NUM_LANDMARKS
+from schemas.tables import FACES, FRAMES, MEDIA, NUM_LANDMARKS, NUM_POINTS, PATCHES
 from schemas.timebase import tick_of
 from stages import versions
 from stages.contract import MediaError, OpenMedia, StageResult, concat, table_from_columns
 from stages.decoding import Damage, VideoFrame, scan_video
 from stages.face.crop import cut_out, sharpness
-from stages.face.detector import FaceDetector
-from stages.face.eyes import EyeRefiner
-from stages.face.mesh import FaceMesh
-from stages.face.pose import pose_degrees
-from stages.face.tracker import FaceObservation, FaceTracker
+from stages.face.observer import Face, MeshObserver, Observer, Shown
 from stages.sampling import nearest_frames
 
 INPUT, OUTPUT, VERSION = MEDIA, FACES, versions.FACES
-SIDE = {"frames": FRAMES}
+SIDE = {"frames": FRAMES, "patches": PATCHES}
 
 _COUNTED = frozenset(
     {"h264", "hevc", "vp9", "av1", "mpeg4", "vp8"}
@@ -36,58 +33,55 @@ _COUNTED = frozenset(
 
 
 class Faces:
-    """Holds the detector and the mesh network for many videos.
+    """Looks at many videos.
 
-    The main table has one row per (video, track, tick); the side table `frames` one per decoded frame.
+    The main table has one row per (video, track, tick); the side table `frames` one per decoded frame; `patches`, which only
+    backend pyfeat makes, one per row of the main table.
+
+    Args:
+        decode, faces: parameters.
+        observer: of the backend that `faces` names.
     """
 
-    def __init__(self, decode: DecodeParams, faces: FaceParams) -> None:
+    def __init__(self, decode: DecodeParams, faces: FaceParams, observer: Observer | None = None) -> None:
         self._decode, self._params = decode, faces
-        self._detector = FaceDetector(faces.min_detection_score)
-        self._mesh = FaceMesh()
-        self._refine_eyes = EyeRefiner()
+        self._observe: Observer = observer or MeshObserver(faces)
 
     def __call__(self, videos: pa.Table, open_media: OpenMedia) -> StageResult:
         """videos: rows of MEDIA. A video that can't be read costs itself only."""
         result = StageResult(FACES.empty_table())
-        rows, frames = [], []
+        rows, frames, patches = [], [], []
         for video in videos.to_pylist():
             content_id, uri = video["content_id"], video["uri"]
             try:
                 with open_media(uri) as path:
-                    face_rows, frame_rows = self._one(video, path, result)
+                    face_rows, frame_rows, patch_rows = self._one(video, path, result)
             except MediaError as error:
                 result.outcomes[content_id] = error.outcome
                 result.failures.append(Failure(content_id, uri, "faces", error.reason, error.outcome, error.detail))
                 continue
             rows.append(face_rows)
             frames.append(frame_rows)
+            patches.append(patch_rows)
             result.frames_seen += frame_rows.num_rows
         result.rows = concat(rows, FACES)
         result.side["frames"] = concat(frames, FRAMES)
+        result.side["patches"] = concat(patches, PATCHES)
         return result
 
     def close(self) -> None:
         """Nothing to give back: the networks live in this process's memory."""
 
-    def _one(self, video: dict[str, Any], path: Path, result: StageResult) -> tuple[pa.Table, pa.Table]:
+    def _one(self, video: dict[str, Any], path: Path, result: StageResult) -> tuple[pa.Table, pa.Table, pa.Table]:
         content_id = video["content_id"]
         damage, log = Damage(), _FrameLog()
         columns = _FaceColumns(self._params)
-        tracker = FaceTracker(self._detector, self._mesh, self._params)
         scan = scan_video(path, video["origin_us"], video["rotation_deg"] or 0, self._decode, damage)
-        last: tuple[int, list[FaceObservation]] | None = None
-        for tick, frame in nearest_frames(log.watch(scan)):
-            if frame.suspect:
-                continue
-            if last is not None and last[0] == frame.index:  # a slow source shows one frame for several ticks
-                columns.repeat(tick, len(last[1]))
-                continue
-            rgb = frame.rgb()
-            seen = tracker(tick, rgb)
-            for observation in seen:
-                columns.add(tick, frame, rgb, observation, self._refine_eyes(rgb, observation.landmarks))
-            last = (frame.index, seen)
+        for looked in self._observe(_shown(nearest_frames(log.watch(scan)))):
+            for face in looked.faces:
+                columns.add(looked.shown.ticks[0], looked.shown.frame, looked.rgb, face)
+            for tick in looked.shown.ticks[1:]:
+                columns.repeat(tick, len(looked.faces))
         if not log.pts_us:
             raise MediaError(Reason.NO_FRAMES, "no frame decodes")
         result.outcomes[content_id] = Outcome.DONE
@@ -96,13 +90,21 @@ class Faces:
         if expected and video["video_codec"] not in _COUNTED and len(log.pts_us) < expected and not damage.failures:
             lost = f"{len(log.pts_us)} frames from {expected} packets"
             result.failures.append(Failure(content_id, video["uri"], "faces", Reason.BAD_PACKETS, Outcome.DONE, lost))
-        faces = columns.table(content_id, set(damage.spoiled))
+        faces, patches = columns.tables(content_id, set(damage.spoiled))
         if faces.num_rows == 0 and len(damage.spoiled) == len(log.pts_us):
             raise MediaError(Reason.BAD_PACKETS, "not one frame is undamaged")
         if faces.num_rows == 0:
             result.outcomes[content_id] = Outcome.FILTERED
             result.failures.append(Failure(content_id, video["uri"], "faces", Reason.NO_FACE, Outcome.FILTERED, "in no frame"))
-        return faces, log.table(content_id, damage)
+        return faces, log.table(content_id, damage), patches
+
+
+def _shown(pairs: Iterator[tuple[int, VideoFrame]]) -> Iterator[Shown]:
+    """Ticks with the same frame come one after the other. Frames that may be damaged are not looked at."""
+    for _, group in itertools.groupby(pairs, key=lambda pair: pair[1].index):
+        first, *more = group
+        if not first[1].suspect:
+            yield Shown([first[0], *(tick for tick, _ in more)], first[1])
 
 
 class _FrameLog:
@@ -137,13 +139,15 @@ class _FaceColumns:
         self._params = params
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, tick: int, frame: VideoFrame, rgb: NDArray[np.uint8], seen: FaceObservation, landmarks: NDArray[np.float32]) -> None:
-        """`landmarks`, (468, 3), are those to store: crop, pose and box stay with the tracker's own, which lids don't touch."""
+    def add(self, tick: int, frame: VideoFrame, rgb: NDArray[np.uint8], face: Face) -> None:
+        seen, relative = face.seen, np.zeros(0, np.float16)
         crop = cut_out(rgb, seen.landmarks, self._params.crop_px)
-        pitch, yaw, roll = pose_degrees(seen.landmarks.astype(np.float64)).tolist()
-        centre, side = (seen.box[:2] + seen.box[2:]) / 2, float((seen.box[2:] - seen.box[:2]).max())
-        relative = landmarks.copy()
-        relative[:, :2] -= centre
+        pitch, yaw, roll = face.pose_deg.tolist()
+        if face.landmarks is not None:
+            centre, side = (seen.box[:2] + seen.box[2:]) / 2, float((seen.box[2:] - seen.box[:2]).max())
+            points = face.landmarks.copy()
+            points[:, :2] -= centre
+            relative = (points / side).astype(np.float16).reshape(-1)
         self._rows.append(
             {
                 "track": seen.track,
@@ -151,13 +155,14 @@ class _FaceColumns:
                 "frame_index": frame.index,
                 "pts_us": frame.pts_us,
                 "box": seen.box,
-                "landmarks": (relative / side).astype(np.float16).reshape(-1),
+                "landmarks": relative if face.landmarks is not None else None,
                 "pitch_deg": pitch,
                 "yaw_deg": yaw,
                 "roll_deg": roll,
                 "sharpness": sharpness(crop),
                 "presence": seen.presence,
                 "crop": encode_crop(crop, self._params),
+                **face.patch,
             }
         )
 
@@ -166,8 +171,8 @@ class _FaceColumns:
         if num_rows:
             self._rows += [row | {"tick": tick} for row in self._rows[-num_rows:]]
 
-    def table(self, content_id: str, spoiled: Collection[int]) -> pa.Table:
-        """`spoiled`: frames that turned out to be damaged after they had been looked at."""
+    def tables(self, content_id: str, spoiled: Collection[int]) -> tuple[pa.Table, pa.Table]:
+        """FACES and PATCHES. `spoiled`: frames that turned out to be damaged after they had been looked at."""
         good = [row for row in self._rows if row["frame_index"] not in spoiled]
         length = Counter(row["track"] for row in good)
         kept = [row for row in good if length[row["track"]] >= self._params.min_track_ticks]
@@ -176,13 +181,20 @@ class _FaceColumns:
         columns: dict[str, Any] = {name: [row[name] for row in kept] for name in FACES.names if name != "content_id"}
         columns["content_id"] = [content_id] * len(kept)
         columns["track"] = [numbers[track] for track in columns["track"]]
-        columns["box"] = _fixed([row["box"] for row in kept], 4, np.float32)
-        columns["landmarks"] = _fixed([row["landmarks"] for row in kept], NUM_LANDMARKS * 3, np.float16)
-        return table_from_columns(columns, FACES)
+        columns["box"] = _fixed(columns["box"], 4, np.float32)
+        columns["landmarks"] = _fixed(columns["landmarks"], NUM_LANDMARKS * 3, np.float16)
+        if not kept or "patch" not in kept[0]:
+            return table_from_columns(columns, FACES), PATCHES.empty_table()
+        patches = {name: columns[name] if name in columns else [row[name] for row in kept] for name in PATCHES.names}
+        patches["points"] = _fixed(patches["points"], NUM_POINTS * 2, np.float32)
+        return table_from_columns(columns, FACES), table_from_columns(patches, PATCHES)
 
 
-def _fixed(rows: list[NDArray[Any]], width: int, dtype: type) -> pa.Array:
-    flat: NDArray[Any] = np.concatenate(rows).astype(dtype) if rows else np.zeros(0, dtype)
+def _fixed(rows: list[NDArray[Any] | None], width: int, dtype: type) -> pa.Array:
+    known = [row for row in rows if row is not None]
+    if rows and not known:
+        return pa.nulls(len(rows), pa.list_(pa.from_numpy_dtype(dtype), width))
+    flat: NDArray[Any] = np.concatenate(known).astype(dtype) if known else np.zeros(0, dtype)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), width)
 
 

@@ -17,6 +17,7 @@ from schemas.params import ReportParams
 from schemas.tables import LABELS
 from stages import versions
 from stages.view.accounts import null_frame_rows, trouble_rows
+from stages.view.comparison import ComparisonEntry
 from stages.view.evaluation import EvaluationEntry
 from stages.view.names import visible_name
 from stages.view.thumbnails import Key, Picture, pictures_of
@@ -49,6 +50,7 @@ def render(
     archive_name: str,
     evaluations: Sequence[EvaluationEntry] = (),
     truth_problems: pl.DataFrame | None = None,
+    comparison: ComparisonEntry | None = None,
 ) -> str:
     """The page.
 
@@ -63,6 +65,7 @@ def render(
         archive_name: the headline.
         evaluations: what `fauscan evaluate` found, one for each set of weights.
         truth_problems: rows of TRUTH_PROBLEMS.
+        comparison: what `fauscan compare-backends` found.
 
     Returns:
         HTML. The same arguments give the same bytes; nothing in it is loaded from elsewhere.
@@ -86,6 +89,7 @@ def render(
         sum_text=_sum_text(totals),
         truth_text=truth_summary(inventory, truth_problems),
         evaluations=evaluations,
+        comparison=comparison,
         videos=entries,
         videos_text=_videos_text(entries, shown, num_left),
         verdict_names=[v for v in VERDICTS if any(entry.verdict == v for entry in entries)],

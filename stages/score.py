@@ -15,8 +15,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from fauforensics import load_checkpoint
-from schemas.errors import DeviceError, ParamsError
+from fauforensics import ReferenceFauForensics, load_checkpoint
+from fauforensics.folding import fold_norms
+from schemas.errors import DeviceError
 from schemas.params import ScoreParams
 from schemas.reasons import Outcome, Reason
 from schemas.tables import AUDIO, FACES, FAU, SCORES
@@ -24,6 +25,7 @@ from schemas.timebase import WINDOW_TICKS
 from stages import versions
 from stages.batches import Batches
 from stages.contract import StageResult, as_frame, table_from_columns
+from stages.device import resolve_device
 from stages.network_input import SoundInput, by_track, sound_input
 from stages.tokens import tokens_of
 from stages.windows import window_starts
@@ -58,6 +60,8 @@ class Score:
         self._params = params
         self.device = resolve_device(params.device)
         net, self.info = load_checkpoint(weights, params.preset, fau_backend)
+        if isinstance(net, ReferenceFauForensics):
+            fold_norms(net)
         self._net = net.to(self.device)
         self._tokens = tokens_of(self._net, self.device)
         self._batches = Batches(params.batch_windows)
@@ -109,20 +113,19 @@ class Score:
     def _encode(self, content_id: str, faces: pl.DataFrame, sound_rows: pl.DataFrame) -> list[_Window]:
         last = max([t for t in (faces["tick"].max(), sound_rows["tick"].max()) if isinstance(t, int)], default=-1)
         sound = sound_input(sound_rows, last + 1)
-        heard = self._tokens.of_sound(sound) if sound.present.any() else None
-        windows = []
-        for start in window_starts(last + 1, self._params.stride_ticks).tolist():
-            reason = self._why_no_sound(sound, start)
-            windows.append(_Window(content_id, None, start, None, None if reason or heard is None else heard(start), reason))
+        stride = self._params.stride_ticks
+        windows = [_Window(content_id, None, start, None, None, None) for start in window_starts(last + 1, stride).tolist()]
         for number, rows in by_track(faces).items():
             track, seen = self._tokens.of_track(rows, number)
-            for offset in window_starts(len(track.present), self._params.stride_ticks).tolist():
-                if track.present[offset : offset + WINDOW_TICKS].sum() < self._params.min_face_ticks:
-                    continue
-                start = track.first_tick + offset
-                reason = self._why_no_sound(sound, start)
-                tokens = None if reason or heard is None else heard(start)
-                windows.append(_Window(content_id, number, start, seen(offset), tokens, reason))
+            seen_in = np.convolve(track.present, np.ones(WINDOW_TICKS, int))[WINDOW_TICKS - 1 :]  # ticks with the face from each tick on
+            offsets = [o for o in window_starts(len(track.present), stride).tolist() if seen_in[o] >= self._params.min_face_ticks]
+            for offset, tokens in zip(offsets, seen(offsets), strict=True):
+                windows.append(_Window(content_id, number, track.first_tick + offset, tokens, None, None))
+        reasons = {start: self._why_no_sound(sound, start) for start in sorted({window.start_tick for window in windows})}
+        audible = [start for start, reason in reasons.items() if reason is None]
+        heard = dict(zip(audible, self._tokens.of_sound(sound)(audible), strict=True)) if audible else {}
+        for window in windows:
+            window.audio, window.reason = heard.get(window.start_tick), reasons[window.start_tick]
         return windows
 
     def _why_no_sound(self, sound: SoundInput, start: int) -> str | None:
@@ -143,13 +146,6 @@ class Score:
             logits, evidence = answer.logit.float().cpu().numpy(), answer.evidence.float().cpu().numpy()
             for window, logit, ticks in zip(windows, logits, evidence, strict=True):
                 window.logits[head], window.evidence[head] = float(logit), ticks
-
-
-def resolve_device(wanted: str) -> str:
-    """`auto` is cuda where there is one."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ParamsError("score.device is 'cuda', but this machine has no usable GPU; use 'auto' or 'cpu'")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
 def _to_table(windows: list[_Window]) -> pa.Table:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 import torch
@@ -16,10 +15,11 @@ from schemas.timebase import HOPS_PER_TICK, WINDOW_TICKS
 from stages.batches import Batches
 from stages.network_input import SoundInput, TrackInput, crops_to_unit, track_input
 
-WindowTokens = Callable[[int], Tensor]
-"""From the first tick of a window to its tokens (25, dim)."""
+WindowTokens = Callable[[Sequence[int]], list[Tensor]]
+"""From the first ticks of windows, ascending, to the tokens (25, dim) of each."""
 
 _CHUNK_TICKS = 512  # crops that are on the device at once; fewer where they do not fit
+_REFERENCE_AT_ONCE = {"cpu": (32, 1), "cuda": (256, 32)}  # ticks, windows; a CPU gains nothing by more and pays 80 MB a window
 _REFERENCE_PART = 140 / 160  # research note, 3.2: the middle 140 of 160 pixels, resized to 112
 
 
@@ -38,12 +38,12 @@ class LiteTokens:
         )
         aus = torch.from_numpy(track.aus)[None].to(self._device)
         tokens = (net.video_encoder.over_time(torch.cat(chunks)[None]) + net.fau_encoder(aus))[0]  # (T, dim)
-        return track, lambda start: tokens[start : start + WINDOW_TICKS]
+        return track, lambda starts: [tokens[start : start + WINDOW_TICKS] for start in starts]
 
     def of_sound(self, sound: SoundInput) -> WindowTokens:
         """sound: of one whole video."""
         tokens = self._net.encode_audio(torch.from_numpy(sound.log_mel)[None].to(self._device))[0]  # (T, dim)
-        return lambda start: tokens[start : start + WINDOW_TICKS]
+        return lambda starts: [tokens[start : start + WINDOW_TICKS] for start in starts]
 
 
 class ReferenceTokens:
@@ -52,34 +52,42 @@ class ReferenceTokens:
     def __init__(self, net: ReferenceFauForensics, device: str) -> None:
         self._net, self._device = net, device
         self._mean, self._std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+        self._ticks, self._windows = (Batches(size) for size in _REFERENCE_AT_ONCE[device])
 
     def of_track(self, rows: pl.DataFrame, number: int) -> tuple[TrackInput, WindowTokens]:
         """rows: one track of FACES, joined with FAU or not: the network reads action units off the pixels."""
         track = track_input(rows, number, PICTURE_PX, _REFERENCE_PART)
-        ticks = len(track.crops)
-        z_fau = torch.cat([self._net.fau_encoder.per_tick(self._frames(track, i, i + WINDOW_TICKS)) for i in range(0, ticks, WINDOW_TICKS)])
+        z_fau = torch.cat(self._ticks.over(len(track.crops), lambda part: self._net.fau_encoder.per_tick(self._frames(track, part))))
 
-        def of_window(start: int) -> Tensor:
-            end = start + WINDOW_TICKS
-            return self._net.encode_video(self._frames(track, start, end).transpose(0, 1)[None], z_fau[start:end][None])[0]
+        def of_windows(starts: Sequence[int]) -> list[Tensor]:
+            def forward(part: slice) -> Tensor:
+                some = starts[part]
+                frames = self._frames(track, slice(some[0], some[-1] + WINDOW_TICKS))  # windows overlap: each tick is made ready once
+                video = torch.stack([frames[start - some[0] :][:WINDOW_TICKS] for start in some]).transpose(1, 2)  # (B, 3, 25, 112, 112)
+                return self._net.encode_video(video, torch.stack([z_fau[start : start + WINDOW_TICKS] for start in some]))
 
-        return track, of_window
+            return [tokens for batch in self._windows.over(len(starts), forward) for tokens in batch]
+
+        return track, of_windows
 
     def of_sound(self, sound: SoundInput) -> WindowTokens:
         """sound: of one whole video; each window is levelled by its own maximum, as published."""
         db = torch.from_numpy(sound.power_db)
 
-        @functools.cache  # asked for by the sound itself and by each face
-        def of_window(start: int) -> Tensor:
-            hops = db[start * HOPS_PER_TICK : (start + WINDOW_TICKS) * HOPS_PER_TICK].to(self._device)  # (100, 80)
-            return self._net.encode_audio(normalise(hops, hops.max())[None, None])[0]
+        def of_windows(starts: Sequence[int]) -> list[Tensor]:
+            def forward(part: slice) -> Tensor:
+                hops = torch.stack([db[start * HOPS_PER_TICK : (start + WINDOW_TICKS) * HOPS_PER_TICK] for start in starts[part]])
+                hops = hops.to(self._device)  # (B, 100, 80)
+                return self._net.encode_audio(normalise(hops, hops.amax((1, 2), keepdim=True))[:, None])
 
-        return of_window
+            return [tokens for batch in self._windows.over(len(starts), forward) for tokens in batch]
 
-    def _frames(self, track: TrackInput, start: int, end: int) -> Tensor:
+        return of_windows
+
+    def _frames(self, track: TrackInput, part: slice) -> Tensor:
         """(N, 3, 112, 112)."""
-        frames = (torch.from_numpy(track.crops[start:end]).to(self._device).float() / 255 - self._mean) / self._std
-        return frames * torch.from_numpy(track.present[start:end]).to(self._device)[:, None, None, None]
+        frames = (torch.from_numpy(track.crops[part]).to(self._device).float() / 255 - self._mean) / self._std
+        return frames * torch.from_numpy(track.present[part]).to(self._device)[:, None, None, None]
 
 
 def tokens_of(net: FauForensics | ReferenceFauForensics, device: str) -> LiteTokens | ReferenceTokens:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.commands.options import EngineOption
+from pipelines.commands.options import EngineOption, WorkspaceOption, open_workspace
 from schemas.errors import FauScanError
 
 app = typer.Typer()
@@ -133,7 +133,6 @@ def evaluate(
 
 
 def _evaluate_workspace(folder: Path, split: str | None, frame_rule: Literal["exact", "upstream"] | None, if_known: bool) -> None:
-    from pipelines.commands.options import open_workspace
     from pipelines.evaluate_known import evaluate_if_known, evaluate_known, print_figures
     from pipelines.lock import locked
     from pipelines.view import write_report
@@ -146,3 +145,21 @@ def _evaluate_workspace(folder: Path, split: str | None, frame_rule: Literal["ex
         result = evaluate_known(opened, split, frame_rule)
         write_report(opened)
     print_figures(result)
+
+
+@app.command("compare-backends", rich_help_panel="Train and measure")
+def compare_backends(
+    a: Annotated[str, typer.Option("--a", help="mesh, or pyfeat,fau.variant=svm, or faces.detect_every_ticks=1,…")],
+    b: Annotated[str, typer.Option("--b", help="The other side, written likewise.")],
+    workspace: WorkspaceOption = Path(),
+    videos: Annotated[int, typer.Option("--videos", min=1, help="So many of the archive, evenly spread over its names.")] = 8,
+    json_file: Annotated[Path | None, typer.Option("--json", help="The figures in a file of your own, too.")] = None,
+    engine: EngineOption = None,
+) -> None:
+    """How far two face and action-unit backends agree on the same frames, and how fast they are. The labels stay as they are."""
+    from pipelines.compare import compare_backends as run_comparison
+    from pipelines.lock import locked
+
+    opened = open_workspace(workspace, engine)
+    with locked(opened.root):
+        run_comparison(opened, a, b, videos, json_file)

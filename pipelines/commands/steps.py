@@ -34,9 +34,11 @@ def inventory(
     from pipelines.listing import update_inventory
     from pipelines.lock import locked
     from pipelines.survey import Bounds
+    from pipelines.weights.needed import needed, require
     from pipelines.workspace import Workspace
 
     opened = open_workspace(workspace, engine)
+    require(opened.root, needed(opened.params))
     if dataset is not None:
         changed = opened.params.dataset.model_copy(update={"name": dataset})
         opened = Workspace(opened.root, opened.params.model_copy(update={"dataset": changed}))

@@ -39,7 +39,7 @@ from schemas.fingerprint import digest
 from schemas.timebase import WINDOW_TICKS
 from schemas.train import Phase, TrainParams, train_params
 from schemas.truth import TruthRow, read_truth
-from stages.score import resolve_device
+from stages.device import resolve_device
 
 _SHARE: dict[Phase, float] = {"au": 0.1, "picture": 0.4, "whole": 0.5}  # of the minutes
 _OVERHEAD = 0.85  # of the minutes for steps; the rest is validation
@@ -173,6 +173,11 @@ def _used(job: TrainJob) -> list[TruthRow]:
 def _prepare(job: TrainJob, used: Sequence[TruthRow], engine_name: str | None) -> None:
     """Faces, action units and sound of the clips; what is there already is not computed again."""
     opened = open_for_run(str(job.data), job.workspace, engine_name, None)
+    if job.params.pixels == "video" and opened.params.faces.backend != "mesh":
+        raise ParamsError(
+            f"pixels is 'video', which cuts faces by the 468 points of faces.backend: mesh, but {opened.root / 'params.yaml'} has "
+            f"{opened.params.faces.backend!r}; use pixels: crops"
+        )
     with locked(opened.root):
         from pipelines.listing import update_inventory  # noqa: PLC0415 - polars and PyAV, which workers that only train don't need
 
@@ -275,7 +280,7 @@ def _finish(job: TrainJob, dataset: Dataset, state: TrainState) -> dict[str, Any
     opened = Workspace.open(job.workspace)
     job.out.parent.mkdir(parents=True, exist_ok=True)
     temporary = job.out.with_name(f".{job.out.name}.tmp")
-    backend = OWN_FAU if job.params.preset == "reference" else opened.params.fau.backend
+    backend = OWN_FAU if job.params.preset == "reference" else opened.params.fau.name
     save_checkpoint(temporary, net.cpu(), backend, dataset.digest, calibration)
     temporary.replace(job.out)
     found = {

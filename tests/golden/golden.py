@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -171,6 +172,27 @@ def _segments() -> Tables:
     return {"segments": segments.run(as_frame(_table([r | {"provenance_id": "golden"} for r in rows], LABELS)), params, 0.75, 0.5).rows}
 
 
+def _curate() -> Tables:
+    """Twelve videos of six people, half of them forged, some of one source; strata, caps and all three splits."""
+    from tests.stages.curate.made_archive import curate, frames, inputs, video
+
+    names = [f"{kind}{number}" for number in range(6) for kind in "rf"]
+    rows = [
+        video(name, fake=name[0] == "f", identities=[f"made:{name[1]}"], source=f"set/r{name[1]}.mp4" if name[0] == "f" else None)
+        for name in names
+    ]
+    recipe = {"splits": {"train": 0.5, "dev": 0.25, "test": 0.25}, "sample": {"caps": {"video": 2}}, "seed": 3}
+    made = curate(inputs(rows, [row for name in names for row in frames(name)]), recipe).selection
+    spans = pl.col("fake_spans").map_elements(lambda spans: str(spans.to_list()), pl.String)
+    return {"selection": made.with_columns(fake_spans=spans).to_arrow()}
+
+
+def _looks() -> Tables:
+    from stages.curate.near import looks_of
+
+    return {"looks": looks_of(as_frame(_input("faces")))}
+
+
 def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     filled = [{"content_id": "video"} | row for row in rows]
     return table_from_columns({name: [row.get(name) for row in filled] for name in schema.names}, schema)
@@ -219,6 +241,8 @@ CASES: dict[str, Case] = {
     "score": Case(versions.SCORE, _score, {n: _NETWORK for n in SCORES.names if n.startswith(("logit", "evidence"))}),
     "label": Case(versions.LABEL, _label, dict.fromkeys(("quality", "p_total", "p_audio", "p_visual", "evidence"), _HALF)),
     "segments": Case(versions.SEGMENTS, _segments, {"start_s": (1e-9, 0.0), "end_s": (1e-9, 0.0), "score": (1e-5, 0.0)}),
+    "curate": Case(versions.CURATE, _curate, {"p_total": (1e-6, 0.0), "weight": (1e-6, 0.0)}),
+    "looks": Case(versions.LOOKS, _looks, {"shape": (2.0, 0.0)}),  # JPEG decoders differ in last bits
 }
 
 

@@ -94,3 +94,29 @@ def test_help_names_every_command() -> None:
     assert done.returncode == 0
     for command in ("run", "init", "show", "demo", "inventory", "faces", "fau", "audio", "score", "label", "report"):
         assert command in done.stdout
+
+
+ENDING = """
+import atexit, os, signal, sys
+from pipelines import cli
+
+@atexit.register
+def busy():
+    os.kill(os.getpid(), signal.{name})
+    print("went on")
+
+def command():
+    if {first}:
+        os.kill(os.getpid(), signal.{name})
+
+cli._guard(command)
+"""
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_while_the_process_ends_is_no_traceback(name: str, code: int, first: bool) -> None:
+    script = ENDING.format(name=name, first=first)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr and "went on" not in done.stdout

@@ -146,3 +146,23 @@ def test_local_steps_share_processes() -> None:
     assert list(engine.run([3], Held, params)) == [6]
     assert [held._process for held in sandbox._idle] == before
     assert before[-1] is not None
+
+
+def test_ray_is_started_again_when_the_machine_was_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    slow, tried = 2, 0
+
+    def init(**_: object) -> None:
+        nonlocal tried
+        tried += 1
+        if tried <= slow:
+            raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    engine._start_here()
+    assert tried == 3
+    slow, tried = 3, 0
+    with pytest.raises(FauScanError, match=r"Ray did not start on this machine \(The current node timed out .*--engine local"):
+        engine._start_here()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from tests.conftest import FACE_NOFACE, NO_FACE, SHARED, SINGLE_FACE, WOLFGANG, needs_shared
+from tests.conftest import FACE_NOFACE, NO_FACE, SHARED, SINGLE_FACE, WOLFGANG
 from tests.pipelines.test_cli import fauscan
+
+GRID = sorted((SHARED / "media" / "grid").rglob("*.mpg"))[:2]
+"""Two talkers of 75 frames each, where ../shared is there."""
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -25,6 +25,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
     for clip in (SINGLE_FACE, NO_FACE, FACE_NOFACE, WOLFGANG):
         shutil.copy(clip.path, folder)
+    for talker in GRID:
+        shutil.copy(talker, folder)
     (folder / "copy").mkdir()
     shutil.copy(SINGLE_FACE.path, folder / "copy" / "again.mp4")
     (folder / "broken.mp4").write_bytes(SINGLE_FACE.path.read_bytes()[:2000])
@@ -73,6 +75,7 @@ def test_every_file_is_accounted_for(workspace: Path) -> None:
     failures = pl.read_parquet(workspace / "data" / "failures.parquet")
     assert inventory["uri"].to_list() == sorted(
         ["WolfgangLanger_Pexels.mp4", "broken.mp4", "copy/again.mp4", "face_noface.mov", "no_face.mp4", "notes.txt", "single_face.mp4"]
+        + [talker.name for talker in GRID]
     )
     outcome = dict(inventory.select("uri", "outcome").iter_rows())
     assert outcome["broken.mp4"] == "failed"
@@ -80,7 +83,7 @@ def test_every_file_is_accounted_for(workspace: Path) -> None:
     assert set(failures["uri"]) >= {"broken.mp4", "notes.txt", "no_face.mp4"}
     same = inventory.filter(pl.col("uri").is_in(["single_face.mp4", "copy/again.mp4"]))
     assert same["content_id"].n_unique() == same["unit"].n_unique() == 1
-    assert labels(workspace).height == SINGLE_FACE.frames + NO_FACE.frames + FACE_NOFACE.frames + WOLFGANG.frames
+    assert labels(workspace).height == SINGLE_FACE.frames + NO_FACE.frames + FACE_NOFACE.frames + WOLFGANG.frames + 75 * len(GRID)
 
 
 @pytest.mark.slow
@@ -160,28 +163,6 @@ def test_show_finds_a_video_by_the_end_of_its_name(workspace: Path, name: str, c
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bytes(workspace: Path, archive: Path, tmp_path: Path) -> None:
-    import signal
-
-    out = tmp_path / "ws"
-    command = [sys.executable, "-m", "pipelines.cli", "run", str(archive), "-w", str(out), "--engine", "local"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("faces"):
-            break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (out / "data" / "labels").exists()
-    done = fauscan("run", archive, "-w", out, "--engine", "local")
-    assert done.returncode == 0, done.stderr
-    assert "faces      nothing new" in done.stderr
-    ours, theirs = tree(out / "data"), tree(workspace / "data")
-    assert sorted(ours) == sorted(theirs)
-    assert [name for name in ours if ours[name] != theirs[name]] == []
-
-
-@pytest.mark.slow
 def test_a_video_that_could_not_be_read_is_read_when_it_can_be(tmp_path: Path) -> None:
     archive, out, away = tmp_path / "archive", tmp_path / "ws", tmp_path / "away.mov"
     archive.mkdir()
@@ -230,16 +211,3 @@ def test_a_video_that_was_away_when_its_unit_was_computed_is_computed_when_it_is
     assert "faces      1 videos" in done.stderr
     outcomes = pl.read_parquet(out / "data" / "manifests" / "faces.parquet")
     assert sorted(outcomes["outcome"]) == ["done", "filtered"]
-
-
-@needs_shared
-@pytest.mark.slow
-def test_grid_gives_the_same_label_files_on_both_engines(tmp_path: Path) -> None:
-    (tmp_path / "grid").mkdir()
-    for clip in sorted((SHARED / "media" / "grid").rglob("*.mpg"))[:4]:
-        shutil.copy(clip, tmp_path / "grid")
-    for engine in ("local", "ray"):
-        done = fauscan("run", tmp_path / "grid", "--workspace", tmp_path / engine, "--engine", engine)
-        assert done.returncode == 0, done.stderr
-    assert (tree(tmp_path / "local" / "data" / "labels") == tree(tmp_path / "ray" / "data" / "labels")) is True
-    assert pl.read_parquet(tmp_path / "ray" / "data" / "labels").height == 4 * 75

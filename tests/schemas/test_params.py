@@ -31,7 +31,12 @@ def test_the_committed_file_is_the_defaults_with_their_comments() -> None:
         ("faces: {detect_evry_ticks: 3}", "faces.detect_evry_ticks is not a parameter; did you mean faces.detect_every_ticks"),
         ("colour: 1", "colour is not a parameter; known: archive, dataset, store"),
         ("faces: {crop_px: 5000}", "faces.crop_px is 5000: input should be less than or equal to 512"),
-        ("fau: {backend: openface}", "fau.backend is 'openface': input should be 'mesh'"),
+        ("fau: {backend: openface}", "fau.backend is 'openface': input should be 'mesh' or 'pyfeat'"),
+        (
+            "faces: {backend: pyfeat}",
+            "fau.backend is 'mesh', which reads the 468 points .* use fau.backend: pyfeat, or faces.backend: mesh",
+        ),
+        ("fau: {backend: pyfeat, embedding: true}", "fau.embedding is true, but 'pyfeat-xgb' has no feature vector; use .* multitask"),
         ("label: {fake_above: 0.3, real_below: 0.6}", "real_below .0.6. must not be above fake_above"),
         ("- a list", "must be a mapping"),
         ("faces: [", "not valid YAML"),

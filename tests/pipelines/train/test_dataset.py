@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.train.dataset import _check_splits, ticks_in
+from pipelines.train.dataset import check_splits, ticks_in
 from pipelines.train.state import STATE_NAME, load_state
 from pipelines.train.train import train
 from schemas.errors import ParamsError, TruthError, WorkspaceError
@@ -64,17 +64,17 @@ def test_a_checkpoint_has_the_right_ending(tmp_path):
 
 def test_a_person_in_two_splits_ends_it():
     clips = [fabricated.clip(n, split, kind) for n, split in ((1, "train"), (2, "dev")) for kind in ("real", "self_blend")]
-    _check_splits(clips)
+    check_splits(clips)
     both = [TruthRow.model_validate(c.truth.model_dump() | {"identity": "anna"}) for c in clips]
     import dataclasses
 
     with pytest.raises(TruthError, match="identity 'anna' and 0 others are in several splits"):
-        _check_splits([dataclasses.replace(c, truth=t) for c, t in zip(clips, both, strict=True)])
+        check_splits([dataclasses.replace(c, truth=t) for c, t in zip(clips, both, strict=True)])
 
 
 def test_a_split_with_real_clips_alone_ends_it():
     with pytest.raises(TruthError, match="split 'dev' has only real clips"):
-        _check_splits([fabricated.clip(1, "train", "real"), fabricated.clip(1, "train", "desync"), fabricated.clip(2, "dev", "real")])
+        check_splits([fabricated.clip(1, "train", "real"), fabricated.clip(1, "train", "desync"), fabricated.clip(2, "dev", "real")])
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "code"])

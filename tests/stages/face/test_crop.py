@@ -48,3 +48,11 @@ def test_blur_lowers_sharpness() -> None:
 
     noise = np.random.default_rng(0).integers(0, 255, (160, 160, 3), dtype=np.uint8)
     assert sharpness(noise) > 10 * sharpness(cv2.GaussianBlur(noise, (0, 0), 3))
+
+
+def test_68_points_align_a_face_like_the_mesh_does() -> None:
+    mesh = np.zeros((468, 2), np.float32)
+    mesh[list(_STABLE)] = _TEMPLATE * 90 + [170, 130]
+    points = np.zeros((68, 2), np.float32)
+    points[[36, 39, 42, 45, 33, 31, 35]] = (_TEMPLATE * 90 + [170, 130])[[0, 1, 2, 3, 7, 8, 9]]
+    np.testing.assert_allclose(align(points, 160), align(mesh, 160), atol=1e-3)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.face.pose import CHIN, FOREHEAD, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, head_axes, pose_degrees
+from stages.face.pose import _HEAD, _HEAD_68, CHIN, FOREHEAD, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, head_axes, pose_degrees, pose_degrees_68
 
 
 def frontal() -> np.ndarray:
@@ -45,3 +45,17 @@ def test_axes_turn_with_the_head(pitch: float, yaw: float, roll: float, scale: f
     axes = head_axes(scale * frontal() @ matrix.T + 7)
     np.testing.assert_allclose(axes, head_axes(frontal()) @ matrix.T, atol=1e-9)
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-9)
+
+
+def test_68_flat_points_of_a_turned_head_tell_its_pose() -> None:
+    for pitch, yaw, roll in [(0, 0, 0), (10, 30, 5), (-20, -45, 15), (25, 5, -40)]:
+        p, y, r = np.radians([pitch, yaw, roll])
+        nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+        turn = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
+        tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+        whole = tilt @ turn @ nod
+        points = np.zeros((68, 2))
+        points[list(_HEAD_68)] = (_HEAD @ whole.T)[:, :2] * 80 + [200, 150]
+        down, left, front = -whole[1, 2], -whole[0, 2], whole[2, 2]
+        wanted = np.arcsin(down), np.arctan2(left, front), np.arctan2(whole[1, 0], whole[0, 0])
+        np.testing.assert_allclose(pose_degrees_68(points), np.degrees(wanted), atol=0.01)

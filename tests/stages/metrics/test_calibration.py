@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stages.hysteresis import FAKE, states
@@ -164,6 +164,7 @@ def test_few_people_who_differ_make_it_strict() -> None:
     people=st.lists(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=20), min_size=1, max_size=3), min_size=1, max_size=4),
     real_below=st.floats(0.01, 0.5),
 )
+@example(people=[[[0.875]], [[0.875]]], real_below=0.5)
 def test_everybody_here_is_within_the_share_or_the_maximum(people: list[list[list[float]]], real_below: float) -> None:
     named = {str(i): [np.array(p) for p in clips] for i, clips in enumerate(people)}
     found = fake_above_for_strangers(named, real_below, real_called_fake=0.1)
