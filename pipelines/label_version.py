@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,23 @@ def _commit(revision: str, workspace: Path) -> str:
     return found.stdout.strip()
 
 
+def take_out(revision: str, workspace: Path, temporary: Path, wanted: Callable[[str], bool]) -> Path:
+    """The workspace as it was in a revision, in a clone below `temporary`, with those outputs of DVC whose path is wanted.
+
+    Raises:
+        WorkspaceError: no such revision, or outputs whose bytes are not on this machine.
+    """
+    return _clone(revision, _commit(revision, workspace), workspace, temporary, wanted)
+
+
 def _take_out(name: str, commit: str, workspace: Path, temporary: Path) -> Path:
+    root = _clone(name, commit, workspace, temporary, lambda path: path in _TABLES)
+    if not any((root / "data" / "labels").glob("*.parquet")):
+        raise WorkspaceError(f"{name}: that commit holds no labels; commit after `dvc repro`, and dvc.lock says which labels it made")
+    return root / "data"
+
+
+def _clone(name: str, commit: str, workspace: Path, temporary: Path, wanted: Callable[[str], bool]) -> Path:
     """Checks a commit out into a clone that borrows the objects and the DVC cache of the workspace's own repository.
 
     Not `git worktree`, which would leave a trace in the repository, and not `dvc get`, which asks the remote where there is one.
@@ -124,16 +140,13 @@ def _take_out(name: str, commit: str, workspace: Path, temporary: Path) -> Path:
         if not _ok(done):
             raise WorkspaceError(f"{name}: git can't check it out: {_last_line(done)}")
     root = clone / workspace.resolve().relative_to(top.resolve())
-    if not (root / "data" / "labels").is_dir():
-        _check_out_outputs(name, root, workspace, clone)
-    if not any((root / "data" / "labels").glob("*.parquet")):
-        raise WorkspaceError(f"{name}: that commit holds no labels; commit after `dvc repro`, and dvc.lock says which labels it made")
-    return root / "data"
+    _check_out_outputs(name, root, workspace, clone, wanted)
+    return root
 
 
-def _check_out_outputs(name: str, root: Path, workspace: Path, clone: Path) -> None:
+def _check_out_outputs(name: str, root: Path, workspace: Path, clone: Path, wanted: Callable[[str], bool]) -> None:
     """Lets DVC put the commit's tables in their places, from the workspace's own cache."""
-    outputs = [out for out in _locked_outputs(root / "dvc.lock") if out in _TABLES]
+    outputs = [out for out in _locked_outputs(root / "dvc.lock") if wanted(out) and not (root / out).exists()]
     if not outputs:
         return
     dvc_root = next((folder for folder in (root, *root.parents) if (folder / ".dvc").is_dir() and folder.is_relative_to(clone)), None)

@@ -164,6 +164,14 @@ class ReportParams(Params):
     thumbnails: int = Field(4, ge=0, le=12, description="Strongest frames shown for each video.")
 
 
+class CurateParams(Params):
+    """Training sets that `dvc repro` makes."""
+
+    recipes: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], ...] = Field(
+        (), description="NAME for each recipes/NAME.yaml, which gives data/curated/NAME (docs/curation.md)."
+    )
+
+
 class PipelineParams(Params):
     """All of `params.yaml`."""
 
@@ -181,6 +189,7 @@ class PipelineParams(Params):
     label: LabelParams = LabelParams()
     segments: SegmentParams = SegmentParams()
     report: ReportParams = ReportParams()
+    curate: CurateParams = CurateParams()
 
     @model_validator(mode="after")
     def _backends_fit(self) -> PipelineParams:

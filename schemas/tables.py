@@ -330,11 +330,25 @@ LOOKS = _schema(
 )  # fmt: skip
 """What near-duplicates are found by; a cache, no part of the store."""
 
+CURATED_DIFF = _schema(
+    "curated_diff", 1,
+    ("change", pa.string()),  # added, removed, split, target; a clip that changed both has two rows
+    ("clip_id", pa.string()),
+    ("uri", pa.string()),
+    ("dataset", pa.string()),
+    ("split_a", pa.string()),
+    ("split_b", pa.string()),
+    ("target_a", pa.string()),
+    ("target_b", pa.string()),
+    ("target_from_a", pa.string()),
+    ("target_from_b", pa.string()),
+)  # fmt: skip
+
 TABLES: dict[str, pa.Schema] = {
     table_name(schema): schema
     for schema in (
         LISTING, INVENTORY, FRAMES, FACES, PATCHES, FAU, FAU_FEATURES, AUDIO, SCORES, LABELS, SEGMENTS, FAILURES, MANIFEST, PROVENANCE,
-        UNITS, DIFF, SEGMENT_DIFF, CURATED, TRUTH_PROBLEMS, LOOKS,
+        UNITS, DIFF, SEGMENT_DIFF, CURATED, TRUTH_PROBLEMS, LOOKS, CURATED_DIFF,
     )
 }  # fmt: skip
 """Every table that is ever written to a file, by its name."""

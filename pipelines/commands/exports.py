@@ -31,3 +31,20 @@ def export(
     from pipelines.exports.export import export as run_export
 
     run_export(open_workspace(workspace), name, form, out, media, shard_mb, fresh)
+
+
+@app.command(name="curate-diff", rich_help_panel=PANEL)
+def curate_diff(
+    a: Annotated[str, typer.Argument(metavar="[A]", help="A folder with a curated set, a workspace, or a commit, branch or tag.")] = "HEAD",
+    b: Annotated[str, typer.Argument(metavar="[B]", help="The same; '.' is the workspace as it is now.")] = ".",
+    name: Annotated[str | None, typer.Option("--name", help="Which set; not needed for folders of sets.")] = None,
+    workspace: WorkspaceOption = Path(),
+    out: Annotated[Path | None, typer.Option("--out", help="Every changed clip as FILE.parquet.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Counts as JSON on stdout.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit code 1 when a clip changed.")] = False,
+) -> None:
+    """Says which clips came, went, changed their split or their target between two versions of a curated set."""
+    from pipelines.curated_diff import run_curated_diff
+
+    if run_curated_diff(a, b, name, workspace, out, as_json) and exit_code:
+        raise typer.Exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.cards import write_cards
 from pipelines.curate.digests import inputs_digest, recipe_digest
 from pipelines.curate.looks import near_pairs
 from pipelines.curate.output import write_set
@@ -47,6 +48,7 @@ def curate(workspace: Workspace, recipe: Path) -> Curated:
     name = wanted.recipe.name or _name_of(recipe)
     with locked(workspace.root):
         made = _curate(workspace, wanted, workspace.data / "curated" / name)
+    made = Curated(made.folder, made.selected, [*made.written, *write_cards(workspace, made.folder)])
     print_set(name, made.folder, made.selected, made.written)
     return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+from pipelines.cards import card_input
 from pipelines.curated import CuratedSet, open_curated
 from pipelines.exports import framed, listed, media, sharded
 from pipelines.exports.clips import stream_samples
@@ -15,6 +16,7 @@ from pipelines.listing import read_inventory
 from pipelines.progress import console
 from pipelines.workspace import Workspace
 from schemas.errors import ParamsError, WorkspaceError
+from stages.cards.card import hub_card
 from stages.exports.videos import videos_of
 
 _WITH_CROPS = ("webdataset", "huggingface")
@@ -66,6 +68,10 @@ def _write(workspace: Workspace, curated: CuratedSet, form: Format, out: ExportF
     if form in _WITH_CROPS:
         write = sharded.write_tar_shards if form == "webdataset" else sharded.write_parquet_shards
         write(stream_samples(workspace, selection, out), out, shard_bytes)
+        if form == "huggingface":
+            there = sorted({path.name.split("-")[0] for path in (out.root / "data").glob("*.parquet")})
+            text = hub_card(card_input(workspace, curated), {split: f"data/{split}-*.parquet" for split in there})
+            out.write("README.md", text.encode())
         return
     videos = videos_of(selection, read_inventory(workspace.inventory))
     if form == "lavdf":

@@ -140,7 +140,8 @@ def test_two_commits_of_a_dvc_workspace(tmp_path: Path, capsys: pytest.CaptureFi
         (workspace / "data" / "manifests").mkdir(parents=True, exist_ok=True)
         (workspace / "data" / "manifests" / f"{stage}.parquet").touch()
     (workspace / "reports").mkdir()
-    for name in ("data/failures.parquet", "reports/index.html", "reports/metrics.json"):
+    evaluated = ("data/truth_problems.parquet", "reports/metrics-evaluate.json", "reports/roc.csv", "reports/reliability.csv")
+    for name in ("data/failures.parquet", "reports/index.html", "reports/metrics.json", *evaluated):
         (workspace / name).touch()
     write_data(workspace / "data", A)
     dvc_commit(workspace, "A")

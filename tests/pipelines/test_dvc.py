@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,10 +12,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipelines.initialise import commit_all
+from pipelines.parquet import write_if_changed
+from schemas.tables import MANIFEST, PROVENANCE
 from tests.conftest import FACE_NOFACE, SINGLE_FACE
+from tests.pipelines.curate.test_run import RECIPE, digests, write_tables
 from tests.pipelines.test_cli import fauscan
 
 ROOT = Path(__file__).parents[2]
+OUTS = ("selection.parquet", "proof.json", "recipe.yaml", "card.md", "datasheet.md", "plots")
 
 
 def run(workspace: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -96,3 +102,49 @@ def test_the_training_pipeline_is_forge_train_evaluate(tmp_path: Path) -> None:
     assert "fauscan forge videos out/train/forged --seed 1 --recipe pipelines/train/forge.yaml" in dry
     read_recipe(folder / "forge.yaml")
     train_params("lite", _given(folder / "train.yaml"), "train.yaml")
+
+
+@pytest.mark.slow
+def test_a_curated_set_is_an_output_that_checkout_brings_back(tmp_path: Path) -> None:
+    """Tables by hand instead of videos: the template's own stage, by itself."""
+    archive, workspace = tmp_path / "archive", tmp_path / "ws"
+    archive.mkdir()
+    assert fauscan("init", workspace, "--archive", archive).returncode == 0
+    write_tables(workspace)
+    for step in ("faces", "audio"):
+        write_if_changed(MANIFEST.empty_table(), workspace / "data" / "manifests" / f"{step}.parquet")
+    write_if_changed(PROVENANCE.empty_table(), workspace / "data" / "provenance.parquet")
+    params, recipe, made = workspace / "params.yaml", workspace / "recipes" / "set.yaml", workspace / "data" / "curated" / "set"
+    listed = run(workspace, sys.executable, "-m", "dvc", "stage", "list", "--name-only")
+    assert "report" in listed.stdout.split() and "curate" not in listed.stdout  # no recipe is no stage
+    recipe.parent.mkdir()
+    recipe.write_text(RECIPE, encoding="utf-8")
+    params.write_text(params.read_text(encoding="utf-8").replace("recipes: []", "recipes: [set]"), encoding="utf-8")
+
+    def curate_alone() -> str:
+        done = run(workspace, sys.executable, "-m", "dvc", "repro", "-s", "curate@set")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    curate_alone()
+    first = digests(made)
+    assert {"selection.parquet", "card.md", "datasheet.md", "proof.json", "recipe.yaml", "metrics.json"} <= first.keys()
+    assert "Stage 'curate@set' didn't change, skipping" in curate_alone()
+    assert '"clips": 12' in run(workspace, sys.executable, "-m", "dvc", "metrics", "show", "--json").stdout
+    commit_all(workspace, "one")
+
+    recipe.write_text(RECIPE.replace("{train: 0.5, dev: 0, test: 0.5}", "{train: 1, dev: 0, test: 0}"), encoding="utf-8")
+    curate_alone()
+    second = digests(made)
+    assert second["selection.parquet"] != first["selection.parquet"]
+    commit_all(workspace, "two")
+
+    done = fauscan("curate-diff", "HEAD~1", ".", "--name", "set", "-w", workspace, "--json", "--exit-code")
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert told["changes"] == {"added": 0, "removed": 0, "split": 6, "target": 0} and told["recipe_changed"]
+    assert told["moves"] == [{"split_a": "test", "split_b": "train", "clips": 6}]
+
+    assert run(workspace, "git", "checkout", "-q", "HEAD~1").returncode == 0
+    assert run(workspace, sys.executable, "-m", "dvc", "checkout", "-q", *(f"data/curated/set/{name}" for name in OUTS)).returncode == 0
+    assert digests(made) == first

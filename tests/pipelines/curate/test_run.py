@@ -27,15 +27,20 @@ splits: {train: 0.5, dev: 0, test: 0.5}
 """
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def write_tables(root: Path) -> None:
     """Four videos with truth and labels, in two files."""
     rows = [video(name, fake=name in "ab", identities=[f"made:{name}"]) for name in "abcd"]
-    write_if_changed(table(INVENTORY, rows).to_arrow().cast(INVENTORY), tmp_path / "data" / "inventory.parquet")
+    write_if_changed(table(INVENTORY, rows).to_arrow().cast(INVENTORY), root / "data" / "inventory.parquet")
     for unit, names in (("one", "ab"), ("two", "cd")):
         labels = table(LABELS, [row for name in names for row in frames(name)])
-        write_if_changed(labels.to_arrow().cast(LABELS), tmp_path / "data" / "labels" / f"{unit}.parquet")
-    write_if_changed(SEGMENTS.empty_table(), tmp_path / "data" / "segments.parquet")
+        write_if_changed(labels.to_arrow().cast(LABELS), root / "data" / "labels" / f"{unit}.parquet")
+    write_if_changed(SEGMENTS.empty_table(), root / "data" / "segments.parquet")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Those tables and a recipe."""
+    write_tables(tmp_path)
     (tmp_path / "params.yaml").write_text(render(PipelineParams()), encoding="utf-8")
     (tmp_path / "set.yaml").write_text(RECIPE, encoding="utf-8")
     return Workspace.open(tmp_path)
@@ -49,8 +54,9 @@ def test_a_set_is_its_selection_with_proof_figures_and_recipe(workspace: Workspa
     made = curate(workspace, workspace.root / "set.yaml")
     assert made.folder == workspace.data / "curated" / "set"
     assert sorted(digests(made.folder)) == [
-        "metrics.json", "plots/clips_per_identity.csv", "plots/funnel.csv", "plots/methods.csv", "plots/shares.csv", "plots/splits.csv",
-        "proof.json", "recipe.yaml", "selection.parquet",
+        "card.md", "datasheet.md", "metrics.json",
+        "plots/clips_per_identity.csv", "plots/funnel.csv", "plots/methods.csv", "plots/shares.csv",
+        "plots/splits.csv", "proof.json", "recipe.yaml", "selection.parquet",
     ]  # fmt: skip
     rows = read_frame(made.folder / "selection.parquet", "fauscan curate", CURATED)
     assert rows.height == 12
@@ -67,7 +73,7 @@ def test_a_rerun_writes_nothing_and_another_workspace_gives_the_same_bytes(
     workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     first = curate(workspace, workspace.root / "set.yaml")
-    assert len(first.written) == 9
+    assert len(first.written) == 11
     stamps = {p: p.stat().st_mtime_ns for p in first.folder.rglob("*")}
     assert curate(workspace, workspace.root / "set.yaml").written == []
     assert {p: p.stat().st_mtime_ns for p in first.folder.rglob("*")} == stamps
@@ -81,7 +87,7 @@ def test_only_what_changed_is_written(workspace: Workspace) -> None:
     recipe = workspace.root / "set.yaml"
     folder = curate(workspace, recipe).folder
     recipe.write_text(RECIPE + "# a remark\n", encoding="utf-8")
-    assert curate(workspace, recipe).written == ["recipe.yaml"]
+    assert curate(workspace, recipe).written == ["recipe.yaml", "datasheet.md"]  # which quotes it
     (folder / ".tmp-selection").write_bytes(b"half")  # what a killed run leaves
     (folder / "proof.json").write_text("{}")
     assert curate(workspace, recipe).written == ["proof.json"]
