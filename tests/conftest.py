@@ -19,6 +19,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Several test processes share the cores, and torch's threads spin while they wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: several processes that take file after file then end at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
