@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -81,10 +82,24 @@ def _raylet(node: Any) -> int:
     return int(node.all_processes["raylet"][0].process.pid)
 
 
+def _free_port() -> int:
+    """For a node's agent: the usual port may be another Ray's on this machine, and a head whose agent has none takes no jobs."""
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
+
+
 def _add(cluster: Any, details: dict[str, Any]) -> Any:
     for left in reversed(range(_STARTS)):
         try:
-            node = cluster.add_node(wait=False, node_ip_address=_HOST, object_store_memory=80 * 2**20, include_log_monitor=False, **details)
+            node = cluster.add_node(
+                wait=False,
+                node_ip_address=_HOST,
+                object_store_memory=80 * 2**20,
+                include_log_monitor=False,
+                dashboard_agent_listen_port=_free_port(),
+                **details,
+            )
         except Exception:
             # Ray raises nothing more precise when a busy machine takes longer than its 30 s.
             if not left:
