@@ -192,11 +192,16 @@ def test_identities_come_from_the_file_beside_the_videos(forged: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(source: Path, forged: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out"
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(source: Path, tmp_path: Path) -> None:
+    few, whole, target = tmp_path / "real", tmp_path / "whole", tmp_path / "out"
+    few.mkdir()
+    for name in ("bbaf2n.mpg", "brbk7n.mpg", "pwij3p.mpg", "identities.csv"):
+        shutil.copy(source / name, few)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("{forgeries_per_take: 8, forgeries_per_identity: 0, spans: {whole_share: 0.4, min_s: 0.4}}", encoding="utf-8")
-    command = [sys.executable, "-m", "pipelines.cli", "forge", str(source), str(target), "--seed", "5", "--recipe", str(recipe)]
+    recipe.write_text("{forgeries_per_take: 3, forgeries_per_identity: 0}", encoding="utf-8")
+    asked = ForgeRecipe(forgeries_per_take=3, forgeries_per_identity=0)
+    forge_archive(str(few), whole, asked, seed=5)
+    command = [sys.executable, "-m", "pipelines.cli", "forge", str(few), str(target), "--seed", "5", "--recipe", str(recipe)]
     run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     while run.poll() is None and len(list(target.rglob("*.mp4"))) < 5:
         time.sleep(0.05)
@@ -204,14 +209,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(source: Path, forged:
     run.wait()
     assert not (target / "metadata.json").exists()
     with pytest.raises(FauScanError, match=r"was made with another seed; give a new folder"):
-        forge_archive(str(source), target, RECIPE, seed=6)
+        forge_archive(str(few), target, asked, seed=6)
     kept = {p: p.stat().st_mtime_ns for p in target.rglob("*.mp4") if (target / ".work/done" / f"{p.relative_to(target)}.json").is_file()}
-    forge_archive(str(source), target, RECIPE, seed=5)
+    forge_archive(str(few), target, asked, seed=5)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
-    for path in [p for p in forged.rglob("*") if p.is_file()]:
-        assert path.read_bytes() == (target / path.relative_to(forged)).read_bytes(), path.name
+    for path in [p for p in whole.rglob("*") if p.is_file()]:
+        assert path.read_bytes() == (target / path.relative_to(whole)).read_bytes(), path.name
     stamps = {p: p.stat().st_mtime_ns for p in target.rglob("*") if p.is_file()}
-    forge_archive(str(source), target, RECIPE, seed=5)  # nothing to do
+    forge_archive(str(few), target, asked, seed=5)  # nothing to do
     assert stamps == {p: p.stat().st_mtime_ns for p in target.rglob("*") if p.is_file()}
 
 
