@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from schemas.reasons import Outcome
+
 
 def videos_of(inventory: pl.DataFrame) -> pl.DataFrame:
     """One row for each content_id, sorted by it: the same bytes under several names are one video.
@@ -12,14 +14,15 @@ def videos_of(inventory: pl.DataFrame) -> pl.DataFrame:
     joined, since each of them may connect the video with others.
 
     Args:
-        inventory: rows of INVENTORY; those without a content_id are left out.
+        inventory: rows of INVENTORY; those without a content_id, and files that are no video, are left out.
 
     Returns:
         The inventory's columns, and dataset, method, identity (lists, never null), source (the own uri where truth_source is
         null), official_split, duration_s, video, and of all copies: uris, sources, official_splits (sorted lists),
         contradicts (the copies are called real and fake).
     """
-    known = inventory.filter(pl.col("content_id").is_not_null()).sort(pl.col("truth_dataset").is_null(), "uri")
+    is_video = pl.col("outcome").ne_missing(Outcome.FILTERED.value)
+    known = inventory.filter(pl.col("content_id").is_not_null() & is_video).sort(pl.col("truth_dataset").is_null(), "uri")
     copies = known.group_by("content_id").agg(
         uris=pl.col("uri").unique().sort(),
         sources=pl.col("truth_source").drop_nulls().unique().sort(),

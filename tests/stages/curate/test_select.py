@@ -44,6 +44,11 @@ def test_copies_of_one_file_are_one_video_that_all_their_people_hold_in_one_spli
     assert made.selection.filter(pl.col("content_id") == "id-a")["uri"].unique().to_list() == ["other/a.mp4"]
 
 
+def test_files_that_are_no_video_are_not_counted() -> None:
+    rows = [video("a", fake=False), video("b") | {"uri": "set/truth.csv", "outcome": "filtered"}]
+    assert curate(inputs(rows, frames("a"))).funnel.steps[0].count == 1
+
+
 def test_copies_that_are_called_real_and_fake_are_left_out() -> None:
     rows = [video("a", fake=False), video("a", fake=True) | {"uri": "other/a.mp4"}, video("b", fake=False)]
     assert by_video(curate(inputs(rows, frames("a") + frames("b"))).selection, "target") == {"id-b": "real"}
