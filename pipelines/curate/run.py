@@ -48,7 +48,7 @@ def curate(workspace: Workspace, recipe: Path) -> Curated:
     name = wanted.recipe.name or _name_of(recipe)
     with locked(workspace.root):
         made = _curate(workspace, wanted, workspace.data / "curated" / name)
-    made = Curated(made.folder, made.selected, [*made.written, *write_cards(workspace, made.folder)])
+        made = Curated(made.folder, made.selected, [*made.written, *write_cards(workspace, made.folder)])
     print_set(name, made.folder, made.selected, made.written)
     return made
 
