@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
 from rich.console import Console
 
 from fauforensics.checkpoint_info import read_info
 from pipelines.evaluate import write_results
 from pipelines.listing import read_inventory
-from pipelines.parquet import read_frame
+from pipelines.parquet import read_frame, scan_frames
 from pipelines.progress import console
-from pipelines.publish import read_labels
 from pipelines.workspace import Workspace
 from schemas.errors import TruthError
 from schemas.fingerprint import digest
-from schemas.tables import SEGMENTS
+from schemas.tables import LABELS, SEGMENTS
 from schemas.truth import TruthRow
 from stages import evaluate as stage
 from stages import figures_table
@@ -60,14 +60,17 @@ def evaluate_known(
     found: list[TruthRow] = stage.select(known, chosen)
     rows = found if most_clips is None else _sample(found, most_clips)
     resamples = min(resamples, _MOST_DRAWS // len(rows)) if most_clips is not None else resamples
-    labels = read_labels(workspace)
+    every = scan_frames(sorted(workspace.labels.glob("*.parquet")), "fauscan label", LABELS)
+    own = inventory.filter(pl.col("uri").is_in([row.file for row in rows]))["content_id"].drop_nulls().unique()
+    labels = every.filter(pl.col("content_id").is_in(own.implode())).collect()  # a sample of a large archive need not read all of it
     segments = read_frame(workspace.data / "segments.parquet", "fauscan label", SEGMENTS)
     try:
         figures = stage.run(rows, inventory, labels, segments, rule or workspace.params.dataset.frame_rule, resamples)
     except TruthError as error:
         raise TruthError(f"{workspace.inventory}: split {chosen!r}: {error}") from None
-    other = {row.file for row in known}
-    figures["missing_truth"] = [uri for uri in figures["missing_truth"] if uri not in other]  # not those of other splits
+    labelled = every.select(pl.col("content_id").unique()).collect()["content_id"]
+    without = pl.col("content_id").is_in(labelled.implode()) & ~pl.col("uri").is_in([row.file for row in known])
+    figures["missing_truth"] = inventory.filter(without)["uri"].sort().to_list()
     info = read_info(workspace.weights())
     result: dict[str, Any] = {"weights": workspace.weights().stem, "data": workspace.archive().name, "weights_sha256": info.sha256}
     result |= {"preset": info.config.preset, "split": chosen} | figures
