@@ -73,7 +73,12 @@ def _guard(command: Callable[[], None]) -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # whoever ignores it has a reason
         signal.signal(signal.SIGINT, _stop)
     try:
-        command()
+        try:
+            command()
+        finally:  # not only after an error: typer ends a command that went well by SystemExit
+            for number in (signal.SIGTERM, signal.SIGINT):
+                if signal.getsignal(number) is _stop:
+                    signal.signal(number, _stop_at_once)
     except FauScanError as error:
         print(f"fauscan: {_printable(str(error))}", file=sys.stderr)
         code = _BUSY if isinstance(error, (BusyError, TransferError)) else 1
@@ -90,9 +95,6 @@ def _guard(command: Callable[[], None]) -> None:
         code = stop.exit_code
     else:
         code = 0
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) is _stop:
-            signal.signal(number, _stop_at_once)
     sys.exit(code)
 
 
