@@ -19,7 +19,12 @@ from schemas.errors import CheckpointError
 
 
 def save_checkpoint(
-    path: Path, net: FauForensics | ReferenceFauForensics, fau_backend: str, training_data_digest: str, calibration: Calibration
+    path: Path,
+    net: FauForensics | ReferenceFauForensics,
+    fau_backend: str,
+    training_data_digest: str,
+    calibration: Calibration,
+    fau_features: str | None = None,
 ) -> None:
     """Writes weights and metadata to a `.safetensors` file.
 
@@ -29,7 +34,10 @@ def save_checkpoint(
         fau_backend: what made the action units that it was trained on; `OWN_FAU` for the reference preset, which sees none.
         training_data_digest: of the clips.
         calibration: of the three heads.
+        fau_features: the frozen network whose features it was trained on; for a lite network that reads any.
     """
+    if (net.config.preset == "lite" and net.config.num_features > 0) != (fau_features is not None):
+        raise ValueError(f"fau_features is {fau_features!r}; a network that reads features names their source, and no other does")
     if (net.config.preset == "reference") != (fau_backend == OWN_FAU):
         raise ValueError(f"fau_backend is {fau_backend!r}; it must be {OWN_FAU!r} for preset 'reference', and only for it")
     facts = {
@@ -39,6 +47,7 @@ def save_checkpoint(
         "fau_backend": fau_backend,
         "training_data_digest": training_data_digest,
         "calibration": asdict(calibration),
+        "fau_features": fau_features,
     }
     # One entry: safetensors writes several in any order, and equal networks should be equal files.
     metadata = {ENTRY: json.dumps(facts, sort_keys=True)}

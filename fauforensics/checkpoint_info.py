@@ -43,6 +43,8 @@ class CheckpointInfo:
     training_data_digest: str
     calibration: Calibration
     sha256: str
+    fau_features: str | None = None
+    """The frozen network whose features a lite network was trained on, as `pipelines.features` names it."""
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -69,6 +71,7 @@ def read_info(path: Path) -> CheckpointInfo:
             training_data_digest=facts["training_data_digest"],
             calibration=_calibration(facts["calibration"]),
             sha256=sha256,
+            fau_features=facts.get("fau_features"),
         )
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged or not a safetensors file ({error}); restore it with git or `fauscan init`") from None

@@ -20,6 +20,8 @@ class NetworkConfig:
     kernel: int = 5
     num_aus: int = 20
     num_mels: int = 80
+    num_features: int = 0
+    """Of a frozen FAU network, beside the action units; 0 does without."""
 
 
 @dataclass(frozen=True, slots=True)

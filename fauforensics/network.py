@@ -139,7 +139,7 @@ class FauForensics(Network):
         c = config
         super().__init__(
             LiteVideoEncoder(c.dim, c.video_width, c.kernel, c.crop_px),
-            LiteFauEncoder(c.dim, c.num_aus, c.kernel),
+            LiteFauEncoder(c.dim, c.num_aus, c.kernel, c.num_features),
             LiteAudioEncoder(c.dim, c.num_mels, c.kernel),
             *(c.dim, c.heads, c.head_dim, c.window_ticks),
         )
@@ -168,7 +168,7 @@ class FauForensics(Network):
             aligner.to_q.weight.copy_((look * _SHARPNESS).repeat(c.heads, 1))
 
     def encode_video(self, crops: Tensor, aus: Tensor) -> Tensor:
-        """Z_v = Z_vid + Z_au: crops (B, T, 3, px, px) in [-1, 1] and aus (B, T, 20) to (B, T, dim)."""
+        """Z_v = Z_vid + Z_au: crops (B, T, 3, px, px) in [-1, 1] and aus (B, T, 20 + num_features) to (B, T, dim)."""
         tokens: Tensor = self.video_encoder(crops) + self.fau_encoder(aus)
         return tokens
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fauforensics.encoders.resnet import FrozenFauEncoder
 from fauforensics.fitting import load_fitting
 from fauforensics.reference import ReferenceFauForensics
 from schemas.errors import CheckpointError
@@ -46,7 +47,12 @@ def load_whisper(net: ReferenceFauForensics, path: Path) -> None:
 
 def load_fau(net: ReferenceFauForensics, path: Path) -> None:
     """ResNet-50 of ME-GraphAU or OpenGraphAU; both were trained at 224 pixels: `build("reference", fau_input_px=224)`."""
-    _load(net.fau_encoder, path, _ME_GRAPHAU)
+    load_fau_encoder(net.fau_encoder, path)
+
+
+def load_fau_encoder(encoder: FrozenFauEncoder, path: Path) -> None:
+    """The same into an encoder that stands by itself."""
+    _load(encoder, path, _ME_GRAPHAU)
 
 
 def _load(module: nn.Module, path: Path, layout: _Layout) -> None:

@@ -57,18 +57,24 @@ class ReferenceFauForensics(Network):
         return tokens
 
     @overload
-    def forward(self, video: Tensor, audio: Tensor, details: Literal[False] = False) -> dict[str, HeadOutput]: ...
+    def forward(
+        self, video: Tensor, audio: Tensor, details: Literal[False] = False, features: Tensor | None = None
+    ) -> dict[str, HeadOutput]: ...
     @overload
-    def forward(self, video: Tensor, audio: Tensor, details: Literal[True]) -> dict[str, Tensor]: ...
-    def forward(self, video: Tensor, audio: Tensor, details: bool = False) -> dict[str, HeadOutput] | dict[str, Tensor]:
+    def forward(self, video: Tensor, audio: Tensor, details: Literal[True], features: Tensor | None = None) -> dict[str, Tensor]: ...
+    def forward(
+        self, video: Tensor, audio: Tensor, details: bool = False, features: Tensor | None = None
+    ) -> dict[str, HeadOutput] | dict[str, Tensor]:
         """The heads' answers on B windows.
 
         Args:
             video: (B, 3, 25, 112, 112), ImageNet mean and deviation.
             audio: (B, 1, 100, 80), from `frontend.log_mel`.
             details: every tensor of the paper's figure instead, under the names of the parity cases.
+            features: (B, 25, 512) where `fau_encoder.features` has already seen these frames; the trunk does not run then.
         """
-        return self._answer(self.video_encoder(video), self.fau_encoder(video), self.audio_encoder(audio), details)
+        z_fau = self.fau_encoder(video) if features is None else self.fau_encoder.norm(features)
+        return self._answer(self.video_encoder(video), z_fau, self.audio_encoder(audio), details)
 
     def load_reference(self, state: Mapping[str, Tensor], source: str = "published checkpoint") -> None:
         """Takes weights by their published names; Whisper's unused text decoder may be among them.

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from fauforensics.checkpoint_info import read_info
+from pipelines.features import features_name, reads_features
 from pipelines.weights.records import digest_of
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
@@ -51,9 +52,11 @@ def _section(*names: str, without: frozenset[str] = frozenset()) -> Callable[[Pi
     return read
 
 
-_PYFEAT_ONLY = frozenset({"patch_format", "batch_pictures", "variant", "embedding", "batch_faces", "device"})
+_EMBEDDING = frozenset({"embedding", "embedding_weights", "embedding_input_px"})
+"""In their place stands the name of what makes the features (`pipelines.features`)."""
+_PYFEAT_ONLY = frozenset({"patch_format", "batch_pictures", "variant", "batch_faces", "device"}) | _EMBEDDING
 """Parameters that say nothing of what the mesh backends make. Where py-feat's networks run, and in which batches, is no one's matter."""
-_HOW = frozenset({"batch_pictures", "batch_faces", "device"})
+_HOW = frozenset({"batch_pictures", "batch_faces", "device"}) | _EMBEDDING
 
 _FACE_FACTS = ("content_id", "track", "tick", "box", "sharpness", "yaw_deg", "pitch_deg")
 
@@ -109,19 +112,35 @@ def step_of(name: str, params: PipelineParams) -> Step:
             params=_section("decode", "faces", without=_HOW),
             models=("pyfeat-mobilefacenet", "pyfeat-retinaface"),
         )
-    if name == "fau" and params.fau.backend == "pyfeat":
-        patches = params.faces.backend == "pyfeat"
-        columns = ("content_id", "track", "tick", "frame_index", "box")
-        faces = Read("faces", "faces", columns if patches else (*columns, "landmarks", "crop"))
-        needs_points = params.fau.variant != "multitask" and not patches
-        return replace(
-            step,
-            outputs={**step.outputs, **({"fau_features": FAU_FEATURES} if params.fau.embedding else {})},
-            params=_section("fau", without=_HOW | {"neutral_max_yaw_deg"}),
-            reads=(faces, Read("faces", "patches")) if patches else (faces,),
-            models=(*(("pyfeat-mobilefacenet",) if needs_points else ()), f"pyfeat-{params.fau.variant}"),
-        )
+    if name == "fau":
+        return _with_embedding(_pyfeat_fau(step, params) if params.fau.backend == "pyfeat" else step, params)
+    if name == "score" and reads_features(params.score.preset, params.fau.embedding):
+        return replace(step, reads=(*step.reads, Read("fau", "fau_features")))
     return step
+
+
+def _pyfeat_fau(step: Step, params: PipelineParams) -> Step:
+    patches = params.faces.backend == "pyfeat"
+    columns = ("content_id", "track", "tick", "frame_index", "box")
+    faces = Read("faces", "faces", columns if patches else (*columns, "landmarks", "crop"))
+    needs_points = params.fau.variant != "multitask" and not patches
+    return replace(
+        step,
+        params=_section("fau", without=_HOW | {"neutral_max_yaw_deg"}),
+        reads=(faces, Read("faces", "patches")) if patches else (faces,),
+        models=(*(("pyfeat-mobilefacenet",) if needs_points else ()), f"pyfeat-{params.fau.variant}"),
+    )
+
+
+def _with_embedding(step: Step, params: PipelineParams) -> Step:
+    if params.fau.embedding == "none":
+        return step
+    step = replace(step, outputs={**step.outputs, "fau_features": FAU_FEATURES})
+    if params.fau.embedding == "multitask":
+        return step
+    faces, *others = step.reads
+    columns = (*(faces.columns or ()), *(c for c in ("frame_index", "crop") if c not in (faces.columns or ())))
+    return replace(step, reads=(replace(faces, columns=columns), *others))
 
 
 class Fingerprints:
@@ -142,9 +161,14 @@ class Fingerprints:
                 step.params(self._workspace.params),
                 step.outputs.values(),
                 {u: self.of(u) for u in step.upstream} or {"inventory": digest(versions.INVENTORY)},
-                self.weights_sha256() if step.uses_weights else digest_of(self._workspace.root, step.models),
+                self.weights_sha256() if step.uses_weights else self._models_digest(step),
             )
         return self._known[name]
+
+    def _models_digest(self, step: Step) -> str | None:
+        fetched = digest_of(self._workspace.root, step.models)
+        features = features_name(self._workspace) if step.name == "fau" else None
+        return fetched if features is None else digest([fetched, features])
 
     def weights_sha256(self) -> str:
         if self._weights is None:

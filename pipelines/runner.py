@@ -36,6 +36,7 @@ class StepRunner:
         self._store = Store(store_uri)
         self._weights, self._fingerprint = weights, fingerprint
         self._stage = self._build()
+        self._frozen = self._build_frozen() if step == "fau" and params.fau.embedding == "me-graphau" else None
 
     def __call__(self, job: tuple[UnitTask, bool]) -> tuple[StageResult, dict[str, str]]:
         """job: a unit with the videos that are wanted, and whether that is all of them.
@@ -53,12 +54,8 @@ class StepRunner:
             table = self._store.read(read.stage, task.upstream_keys[read.stage], read.table, list(read.columns) if read.columns else None)
             inputs.append(table if whole else table.filter(pa.compute.is_in(table["content_id"], value_set=wanted)))
         match self._step.name:
-            case "fau" if self._stage is None:
-                from stages import fau
-
-                return fau.run(inputs[0], self._params.fau), {}
             case "fau":
-                return self._stage(*inputs), {}
+                return self._fau(*inputs), {}
             case "score":
                 return self._stage(*inputs), {"device_class": self._stage.device}
             case _:
@@ -66,9 +63,21 @@ class StepRunner:
 
     def close(self) -> None:
         """Gives back what the stage holds."""
-        close = getattr(self._stage, "close", None)
-        if close is not None:
-            close()
+        for stage in (self._stage, self._frozen):
+            close = getattr(stage, "close", None)
+            if close is not None:
+                close()
+
+    def _fau(self, faces: pa.Table, patches: pa.Table | None = None) -> StageResult:
+        if self._stage is None:
+            from stages import fau
+
+            result = fau.run(faces, self._params.fau)
+        else:
+            result = self._stage(faces, patches)
+        if self._frozen is not None:
+            result.side["fau_features"] = self._frozen(faces)
+        return result
 
     def _build(self) -> Any:
         p = self._params
@@ -92,6 +101,11 @@ class StepRunner:
                 return Score(p.score, self._weights, p.fau.name)
             case _:
                 return None
+
+    def _build_frozen(self) -> Any:
+        from stages.frozen_features import FrozenFeatures
+
+        return FrozenFeatures(self._params.fau, self._weights)
 
     def _observer(self) -> Any:
         """Of the backend that looks for faces; None is the mesh."""

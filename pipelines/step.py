@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipelines import engine
 from pipelines.chain import STEPS, Fingerprints, step_of
+from pipelines.features import check_features
 from pipelines.listing import read_inventory
 from pipelines.parquet import write_if_changed
 from pipelines.progress import StepProgress, console
@@ -44,12 +45,13 @@ def run_step(workspace: Workspace, name: str) -> list[Receipt]:
     """
     step = step_of(name, workspace.params)
     require(workspace.root, step.models)
+    if name == "score":
+        check_features(workspace)
     receipts, tasks = due_units(workspace, name)
     already = sum(len(r.outcomes) for r in receipts)
     fingerprint = Fingerprints(workspace).of(name)
-    make_worker = functools.partial(
-        StepWorker, name, workspace.params, workspace.archive().uri, workspace.store_uri, workspace.weights(), fingerprint
-    )
+    weights = workspace.embedding_weights() if name == "fau" else workspace.weights()
+    make_worker = functools.partial(StepWorker, name, workspace.params, workspace.archive().uri, workspace.store_uri, weights, fingerprint)
     with StepProgress(name, sum(len(t.videos) for t in tasks)) as progress, log_step(workspace, name) as log:
         for done in engine.run(tasks, make_worker, workspace.params.engine, gpus=_gpus(workspace, name)):
             receipts.append(done.receipt)
@@ -100,7 +102,7 @@ def _gpus(workspace: Workspace, name: str) -> engine.Gpus:
     params = workspace.params.engine
     return (
         engine.Gpus(params.gpus_per_worker, params.gpu_workers)
-        if name == "score" or step_of(name, workspace.params).models
+        if name == "score" or step_of(name, workspace.params).models or (name == "fau" and workspace.params.fau.embedding != "none")
         else engine.NO_GPUS
     )
 

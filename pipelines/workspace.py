@@ -70,6 +70,10 @@ class Workspace:
     def store_uri(self) -> str:
         return self._absolute(self.params.store.uri)
 
+    def embedding_weights(self) -> Path:
+        """Of the frozen FAU encoder, where `fau.embedding` is me-graphau."""
+        return self.root / Path(self.params.fau.embedding_weights).expanduser()
+
     def weights(self) -> Path:
         """The checkpoint: in the workspace, else the one that ships with FauScan under the same name."""
         wanted = Path(self.params.score.weights)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import ParamsError
 
@@ -99,20 +99,36 @@ class FauParams(Params):
 
     backend: Literal["mesh", "pyfeat"] = Field("mesh", description="`pyfeat` needs weights, and a checkpoint trained on its variant.")
     variant: Literal["xgb", "svm", "multitask"] = Field("xgb", description="Pyfeat: trees, linear classifiers, or one network.")
-    embedding: bool = Field(False, description="Pyfeat, multitask: keep the network's feature vector of every tick too.")
+    embedding: Literal["none", "multitask", "me-graphau"] = Field(
+        "none", description="Keep a frozen network's features of every tick: pyfeat's, or those of the reference preset's FAU encoder."
+    )
+    embedding_weights: str = Field(
+        "models/reference.safetensors",
+        min_length=1,
+        description="Me-graphau: a reference checkpoint or ME-GraphAU's own file, relative to the workspace.",
+    )
+    embedding_input_px: int = Field(
+        112, ge=112, le=448, description="Me-graphau, from its own file: 224 enlarges crops; a checkpoint knows better."
+    )
     neutral_max_yaw_deg: float = Field(30.0, gt=0, le=90, description="Mesh: ticks turned further do not count for the neutral face.")
-    batch_faces: int = Field(64, ge=1, description="Pyfeat: faces, of any videos of the unit, in one forward pass.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Pyfeat only.")
+    batch_faces: int = Field(64, ge=1, description="Of networks: faces, of any videos of the unit, in one forward pass.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Of networks; the mesh has none.")
 
     @property
     def name(self) -> str:
         """What made the action units, as checkpoints record it: `mesh`, or `pyfeat-` and the variant."""
         return self.backend if self.backend == "mesh" else f"{self.backend}-{self.variant}"
 
+    @field_validator("embedding", mode="before")
+    @classmethod
+    def _was_a_switch(cls, value: object) -> object:
+        """Workspaces made before there were two networks to choose from."""
+        return {True: "multitask", False: "none"}.get(value, value) if isinstance(value, bool) else value
+
     @model_validator(mode="after")
     def _features_need_a_network(self) -> FauParams:
-        if self.embedding and self.name != "pyfeat-multitask":
-            raise ValueError(f"fau.embedding is true, but {self.name!r} has no feature vector; use backend: pyfeat, variant: multitask")
+        if self.embedding == "multitask" and self.name != "pyfeat-multitask":
+            raise ValueError(f"fau.embedding is multitask, but the action units are {self.name!r}; use backend: pyfeat, variant: multitask")
         return self
 
 

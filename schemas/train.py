@@ -29,6 +29,10 @@ class TrainParams(Params):
     sampling: Literal["pairs", "uniform"] = Field(
         "pairs", description="pairs: a forgery and its own real clip, kinds and speakers balanced; uniform: any clip, as published."
     )
+    fau_features: bool = Field(
+        False,
+        description="Read the workspace's fau_features: reference, instead of running its frozen trunk; lite, beside the action units.",
+    )
     pixels: Literal["crops", "video"] = Field("crops", description="crops: from the store, as scoring sees them; video: decord, cut anew.")
 
     optimiser: Literal["adamw"] = "adamw"
@@ -91,6 +95,10 @@ class TrainParams(Params):
             raise ValueError(f"crop_min ({self.crop_min}) must not be above crop_max ({self.crop_max})")
         if not 0 < self.erase_area[0] <= self.erase_area[1] < 1:
             raise ValueError(f"erase_area is {list(self.erase_area)}; must be two shares, 0 < smallest <= largest < 1")
+        if self.fau_features and self.network.get("fau_batch_stats"):
+            raise ValueError(
+                "network.fau_batch_stats changes the FAU encoder with every batch, fau_features needs it frozen; leave one out"
+            )
         return self
 
 

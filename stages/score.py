@@ -33,6 +33,7 @@ from stages.windows import window_starts
 INPUT, OUTPUT, VERSION = (FACES, FAU, AUDIO), SCORES, versions.SCORE
 
 _HEADS = ("total", "audio", "visual")
+_KEYS = ["content_id", "track", "tick"]
 
 
 @dataclass(slots=True)
@@ -68,8 +69,8 @@ class Score:
         half = params.precision == "bfloat16" or (params.precision == "auto" and self.device == "cuda")
         self._precision: Any = torch.autocast(self.device, torch.bfloat16) if half else nullcontext()
 
-    def __call__(self, faces: pa.Table, fau: pa.Table, audio: pa.Table) -> StageResult:
-        """faces: FACES (content_id, track, tick, crop are read), fau: FAU, audio: AUDIO, of the same videos.
+    def __call__(self, faces: pa.Table, fau: pa.Table, audio: pa.Table, features: pa.Table | None = None) -> StageResult:
+        """faces: FACES (content_id, track, tick, crop are read), fau: FAU, audio: AUDIO, features: FAU_FEATURES, of the same videos.
 
         Windows of all tracks and videos share the forward passes. A row with a null track is a window of sound alone;
         the rows of tracks hold the total and the visual answer. Where the device's memory is too small for `batch_windows`,
@@ -79,17 +80,19 @@ class Score:
             DeviceError: not even one window, or one face track, fits.
         """
         try:
-            return self._score(faces, fau, audio)
+            return self._score(faces, fau, audio, features)
         except torch.OutOfMemoryError:
             raise DeviceError(
                 f"score: the free memory of device {self.device!r} is too small for a single face track or window; end what else runs "
                 "on it, give each worker more of it (engine.gpus_per_worker: 1), or set score.device: cpu"
             ) from None
 
-    def _score(self, faces: pa.Table, fau: pa.Table, audio: pa.Table) -> StageResult:
+    def _score(self, faces: pa.Table, fau: pa.Table, audio: pa.Table, features: pa.Table | None) -> StageResult:
         result = StageResult(SCORES.empty_table())
         seen, units, sounds = as_frame(faces.select(["content_id", "track", "tick", "crop"])), as_frame(fau), as_frame(audio)
-        joined = seen.join(units, on=["content_id", "track", "tick"], how="left", maintain_order="left")
+        joined = seen.join(units, on=_KEYS, how="left", maintain_order="left")
+        if features is not None:
+            joined = joined.join(as_frame(features), on=_KEYS, how="left", maintain_order="left")
         windows: list[_Window] = []
         with torch.inference_mode(), self._precision:
             for content_id in sorted(set(sounds["content_id"]) | set(seen["content_id"])):

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
 from fauforensics import FauForensics, ReferenceFauForensics
 from fauforensics.frontend import normalise
-from fauforensics.reference import IMAGENET_MEAN, IMAGENET_STD, PICTURE_PX
+from fauforensics.reference import PICTURE_PX
 from schemas.timebase import HOPS_PER_TICK, WINDOW_TICKS
 from stages.batches import Batches
-from stages.network_input import SoundInput, TrackInput, crops_to_unit, track_input
+from stages.network_input import REFERENCE_PART, SoundInput, TrackInput, crops_to_unit, fau_input, imagenet, track_input
 
 WindowTokens = Callable[[Sequence[int]], list[Tensor]]
 """From the first ticks of windows, ascending, to the tokens (25, dim) of each."""
 
 _CHUNK_TICKS = 512  # crops that are on the device at once; fewer where they do not fit
 _REFERENCE_AT_ONCE = {"cpu": (32, 1), "cuda": (256, 32)}  # ticks, windows; a CPU gains nothing by more and pays 80 MB a window
-_REFERENCE_PART = 140 / 160  # research note, 3.2: the middle 140 of 160 pixels, resized to 112
 
 
 class LiteTokens:
@@ -36,7 +36,7 @@ class LiteTokens:
         chunks = self._batches.over(
             len(track.crops), lambda part: net.video_encoder.per_tick(crops_to_unit(torch.from_numpy(track.crops[part]).to(self._device)))
         )
-        aus = torch.from_numpy(track.aus)[None].to(self._device)
+        aus = torch.from_numpy(fau_input(track.aus, track.features, net.config.num_features))[None].to(self._device)
         tokens = (net.video_encoder.over_time(torch.cat(chunks)[None]) + net.fau_encoder(aus))[0]  # (T, dim)
         return track, lambda starts: [tokens[start : start + WINDOW_TICKS] for start in starts]
 
@@ -51,13 +51,12 @@ class ReferenceTokens:
 
     def __init__(self, net: ReferenceFauForensics, device: str) -> None:
         self._net, self._device = net, device
-        self._mean, self._std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
         self._ticks, self._windows = (Batches(size) for size in _REFERENCE_AT_ONCE[device])
 
     def of_track(self, rows: pl.DataFrame, number: int) -> tuple[TrackInput, WindowTokens]:
-        """rows: one track of FACES, joined with FAU or not: the network reads action units off the pixels."""
-        track = track_input(rows, number, PICTURE_PX, _REFERENCE_PART)
-        z_fau = torch.cat(self._ticks.over(len(track.crops), lambda part: self._net.fau_encoder.per_tick(self._frames(track, part))))
+        """rows: one track of FACES joined with FAU, and with FAU_FEATURES of the network's own trunk where they were kept."""
+        track = track_input(rows, number, PICTURE_PX, REFERENCE_PART)
+        z_fau = self._z_fau(track)
 
         def of_windows(starts: Sequence[int]) -> list[Tensor]:
             def forward(part: slice) -> Tensor:
@@ -84,9 +83,21 @@ class ReferenceTokens:
 
         return of_windows
 
+    def _z_fau(self, track: TrackInput) -> Tensor:
+        """(T, dim)."""
+        trunk = self._net.fau_encoder
+        if track.features is None:
+            return torch.cat(self._ticks.over(len(track.crops), lambda part: trunk.per_tick(self._frames(track, part))))
+        features = torch.from_numpy(track.features).to(self._device)
+        gaps = np.flatnonzero(~track.present)
+        if len(gaps):  # all of them look the same
+            features[gaps] = trunk.features(self._frames(track, slice(gaps[0], gaps[0] + 1))).to(features.dtype)
+        tokens: Tensor = trunk.norm(features)
+        return tokens
+
     def _frames(self, track: TrackInput, part: slice) -> Tensor:
         """(N, 3, 112, 112)."""
-        frames = (torch.from_numpy(track.crops[part]).to(self._device).float() / 255 - self._mean) / self._std
+        frames = imagenet(torch.from_numpy(track.crops[part]).to(self._device))
         return frames * torch.from_numpy(track.present[part]).to(self._device)[:, None, None, None]
 
 

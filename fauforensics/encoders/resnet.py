@@ -93,12 +93,17 @@ class FrozenFauEncoder(nn.Module):
         self.global_linear.train(mode and self.batch_stats)
         return self
 
-    def per_tick(self, frames: Tensor) -> Tensor:
-        """frames (N, 3, 112, 112) to tokens (N, dim). Knows nothing of time: once a tick is enough, whatever the stride."""
+    def features(self, frames: Tensor) -> Tensor:
+        """frames (N, 3, 112, 112) to (N, dim), before the norm: what no training changes, and what may be kept."""
         if frames.shape[-1] != self.input_px:
             frames = F.interpolate(frames, size=(self.input_px, self.input_px), mode="bilinear", align_corners=False)
         places = self.backbone(frames.contiguous(memory_format=torch.channels_last)).flatten(2).transpose(1, 2)  # (N, 16, 2048)
-        tokens: Tensor = self.norm(self.global_linear(places).mean(1))
+        found: Tensor = self.global_linear(places).mean(1)
+        return found
+
+    def per_tick(self, frames: Tensor) -> Tensor:
+        """frames (N, 3, 112, 112) to tokens (N, dim). Knows nothing of time: once a tick is enough, whatever the stride."""
+        tokens: Tensor = self.norm(self.features(frames))
         return tokens
 
     def forward(self, video: Tensor) -> Tensor:

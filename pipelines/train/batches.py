@@ -29,7 +29,8 @@ class Batch:
 
     crops (B, T, 3, px, px) uint8, or None where pixels are not asked for; erase (B, 4) int64 left, top, right, bottom of
     the box that is blanked; gain, offset (B, 3) of the picture; aus (B, T, 20); log_mel (B, 4 T, 80) in [-1, 1];
-    time_mask (B, T) bool; speech (B, T) bool; fake, by head (B, T) bool; asked, by head (B,) bool.
+    time_mask (B, T) bool; speech (B, T) bool; fake, by head (B, T) bool; asked, by head (B,) bool. features (B, T, D) of a
+    frozen network, which no variation reaches, or None.
     """
 
     crops: Tensor | None
@@ -42,6 +43,7 @@ class Batch:
     speech: Tensor
     fake: dict[Modality, Tensor]
     asked: dict[Modality, Tensor]
+    features: Tensor | None = None
 
     def to(self, device: str) -> Batch:
         def move(value: Tensor) -> Tensor:
@@ -58,6 +60,7 @@ class Batch:
             move(self.speech),
             {head: move(t) for head, t in self.fake.items()},
             {head: move(t) for head, t in self.asked.items()},
+            None if self.features is None else move(self.features),
         )
 
 
@@ -89,7 +92,13 @@ def make_batch(draws: Sequence[Draw], params: TrainParams, ticks: int, px: int, 
         torch.from_numpy(np.stack([d.clip.speech[d.start : d.start + ticks] for d in draws])),
         {head: torch.from_numpy(np.stack(flags)) for head, flags in heads.items()},
         {head: torch.tensor([d.clip.asked[head] for d in draws]) for head in HEADS},
+        _features(draws, ticks),
     )
+
+
+def _features(draws: Sequence[Draw], ticks: int) -> Tensor | None:
+    parts = [d.clip.features[d.start : d.start + ticks] for d in draws if d.clip.features is not None]
+    return torch.from_numpy(np.stack(parts)) if parts else None
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.curated import CuratedSet
+from pipelines.features import features_name
 from pipelines.listing import read_inventory
 from pipelines.train.dataset import Dataset, TrainClip, check_splits, unbroken, units_with_media
 from pipelines.workspace import Workspace
@@ -34,7 +35,7 @@ class Stretch:
     knows_visual: bool
 
 
-def load_curated(workspace: Workspace, curated: CuratedSet, min_ticks: int, with_landmarks: bool) -> Dataset:
+def load_curated(workspace: Workspace, curated: CuratedSet, min_ticks: int, with_landmarks: bool, with_features: bool = False) -> Dataset:
     """The set's clips with their media from the store of the workspace that it was made in.
 
     Clips without a track, and stretches whose face is not seen for `min_ticks` on end, are unused. Splits, targets and spans are those
@@ -44,7 +45,7 @@ def load_curated(workspace: Workspace, curated: CuratedSet, min_ticks: int, with
         workspace: has run up to `audio`.
         curated: one of its sets.
         min_ticks: shorter stretches can't be drawn from.
-        with_landmarks: as for `load_dataset`.
+        with_landmarks, with_features: as for `load_dataset`.
 
     Raises:
         TruthError: train or dev lacks real or fake clips that can be used, or a person is in several splits.
@@ -62,7 +63,7 @@ def load_curated(workspace: Workspace, curated: CuratedSet, min_ticks: int, with
         else:
             wanted[content_id] += [_stretch(part, media[content_id]) for part in _touching(rows)]
     clips: list[TrainClip] = []
-    for unit in units_with_media(workspace, with_landmarks):
+    for unit in units_with_media(workspace, with_landmarks, with_features):
         for content_id, faces, sounds in unit:
             for stretch in wanted.get(content_id, ()):
                 inside = (pl.col("track") == stretch.track) & pl.col("tick").is_between(stretch.start_tick, stretch.end_tick, closed="left")
@@ -75,7 +76,8 @@ def load_curated(workspace: Workspace, curated: CuratedSet, min_ticks: int, with
     clips.sort(key=lambda c: (c.truth.file, c.first_tick, c.frame_index[0]))
     check_splits(clips)
     facts = [[c.content_id, c.first_tick, c.ticks, c.truth.split, c.truth.kind, c.truth.identity] for c in clips]
-    return Dataset(clips, digest([curated.digest, facts]), unused)
+    source = features_name(workspace) if with_features else None
+    return Dataset(clips, digest([curated.digest, facts, *([] if source is None else [source])]), unused, source)
 
 
 def _tracks(selection: pl.DataFrame) -> Iterator[list[dict[str, Any]]]:

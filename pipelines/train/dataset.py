@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fauforensics.frontend import NUM_MELS
+from pipelines.features import features_name
 from pipelines.listing import read_inventory
 from pipelines.step import receipts_of
 from pipelines.workspace import Workspace
@@ -21,7 +22,7 @@ from schemas.fingerprint import digest
 from schemas.timebase import HOPS_PER_TICK, TICK_US
 from schemas.truth import Modality, Span, TruthRow
 from stages.contract import as_frame
-from stages.network_input import by_track
+from stages.network_input import by_track, feature_matrix
 
 HEADS: tuple[Modality, ...] = ("total", "visual", "audio")
 _FLOOR_DB = -100.0
@@ -42,7 +43,8 @@ class TrainClip:
 
     crops (T,) JPEG or PNG bytes as in FACES; frame_index, pts_us (T,) int64 and landmarks (T, 468, 2) float32 in picture
     pixels, for cutting anew; aus (T, 20) float32, NaN where unknown; db (T, 4, 80) float32 mel power in decibels;
-    speech (T,) bool; fake: (T,) bool for each head; asked: heads that can know.
+    speech (T,) bool; fake: (T,) bool for each head; asked: heads that can know; features (T, D) float32 of a frozen network,
+    NaN where unknown, None where nobody asked.
     """
 
     truth: TruthRow
@@ -58,6 +60,7 @@ class TrainClip:
     speech: NDArray[np.bool_]
     fake: dict[Modality, NDArray[np.bool_]]
     asked: dict[Modality, bool]
+    features: NDArray[np.float32] | None = None
 
     @property
     def ticks(self) -> int:
@@ -75,12 +78,20 @@ class Dataset:
     clips: list[TrainClip]
     digest: str
     unused: dict[str, str]
+    features: str | None = None
+    """What made the clips' features."""
+
+    @property
+    def num_features(self) -> int:
+        return 0 if self.features is None or self.clips[0].features is None else int(self.clips[0].features.shape[1])
 
     def split(self, name: str) -> list[TrainClip]:
         return [clip for clip in self.clips if clip.truth.split == name]
 
 
-def load_dataset(workspace: Workspace, truth: Sequence[TruthRow], min_ticks: int, with_landmarks: bool) -> Dataset:
+def load_dataset(
+    workspace: Workspace, truth: Sequence[TruthRow], min_ticks: int, with_landmarks: bool, with_features: bool = False
+) -> Dataset:
     """Joins the finished steps of a workspace with the truth of its archive.
 
     Args:
@@ -88,6 +99,7 @@ def load_dataset(workspace: Workspace, truth: Sequence[TruthRow], min_ticks: int
         truth: one row for each clip; `file` is the uri in the archive.
         min_ticks: shorter stretches can't be drawn from.
         with_landmarks: keep landmarks in memory, which only reading from video needs (3.7 kB a tick).
+        with_features: keep `fau_features` in memory (2 kB a tick).
 
     Raises:
         TruthError: truth and archive share no clip, or a split is missing that training needs.
@@ -108,7 +120,7 @@ def load_dataset(workspace: Workspace, truth: Sequence[TruthRow], min_ticks: int
         elif chosen.setdefault(entry["content_id"], entry)["uri"] != uri:
             unused[uri] = f"same bytes as {chosen[entry['content_id']]['uri']}"
     clips: list[TrainClip] = []
-    for unit in units_with_media(workspace, with_landmarks):
+    for unit in units_with_media(workspace, with_landmarks, with_features):
         for content_id, faces, sounds in unit:
             if content_id not in chosen:
                 continue
@@ -120,7 +132,8 @@ def load_dataset(workspace: Workspace, truth: Sequence[TruthRow], min_ticks: int
     clips.sort(key=lambda c: (c.truth.file, c.first_tick))
     check_splits(clips)
     facts = [[c.content_id, c.truth.split, c.truth.kind, c.truth.identity] for c in clips]
-    return Dataset(clips, digest(facts), unused)
+    source = features_name(workspace) if with_features else None
+    return Dataset(clips, digest(facts if source is None else [facts, source]), unused, source)
 
 
 def check_splits(clips: Sequence[TrainClip]) -> None:
@@ -140,8 +153,8 @@ def check_splits(clips: Sequence[TrainClip]) -> None:
         raise TruthError(f"identity {shared[0]!r} and {len(shared) - 1} others are in several splits; figures on them would mean nothing")
 
 
-def units_with_media(workspace: Workspace, with_landmarks: bool) -> Any:
-    """Per unit: (content_id, faces joined with action units, sound) of each video."""
+def units_with_media(workspace: Workspace, with_landmarks: bool, with_features: bool) -> Any:
+    """Per unit: (content_id, faces joined with action units and features, sound) of each video."""
     store = workspace.store()
     keys = {step: {r.unit: r.unit_key for r in receipts_of(workspace, step)} for step in ("faces", "fau", "audio")}
     columns = ["content_id", "track", "tick", "frame_index", "pts_us", "crop", *(["box", "landmarks"] if with_landmarks else [])]
@@ -149,6 +162,9 @@ def units_with_media(workspace: Workspace, with_landmarks: bool) -> Any:
         faces = as_frame(store.read("faces", keys["faces"][unit], "faces", columns))
         aus = as_frame(store.read("fau", keys["fau"][unit], "fau"))
         joined = faces.join(aus, on=["content_id", "track", "tick"], how="left", maintain_order="left")
+        if with_features:
+            kept = as_frame(store.read("fau", keys["fau"][unit], "fau_features"))
+            joined = joined.join(kept, on=["content_id", "track", "tick"], how="left", maintain_order="left")
         sounds = as_frame(store.read("audio", keys["audio"][unit], "audio")).partition_by("content_id", as_dict=True)
         empty = as_frame(store.read("audio", keys["audio"][unit], "audio")).clear() if not sounds else next(iter(sounds.values())).clear()
         yield [
@@ -208,6 +224,7 @@ def _clip(truth: TruthRow, content_id: str, source: Source, rows: pl.DataFrame, 
         speech,
         fake,
         asked,
+        feature_matrix(rows) if "features" in rows.columns else None,
     )
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from fauforensics.loss import three_head_loss
 from fauforensics.network import FauForensics, HeadOutput
-from fauforensics.reference import IMAGENET_MEAN, IMAGENET_STD
+from fauforensics.reference import IMAGENET_MEAN, IMAGENET_STD, PICTURE_PX, ReferenceFauForensics
 from pipelines.train.batches import Batch
 from pipelines.train.dataset import HEADS
 from schemas.timebase import WINDOW_TICKS
@@ -37,7 +37,8 @@ class LiteObjective(nn.Module):
         if phase == "picture":
             pictures = vary_pixels(batch)
             return self._picture_loss(net.video_encoder.per_tick(pictures.flatten(0, 1)).view(*pictures.shape[:2], -1), batch)
-        aus = batch.aus.masked_fill(batch.time_mask[:, :, None], float("nan"))
+        aus = batch.aus if batch.features is None else torch.cat([batch.aus, batch.features], dim=-1)
+        aus = aus.masked_fill(batch.time_mask[:, :, None], float("nan"))
         video, picture_loss = net.fau_encoder(aus), video_zero(batch)
         if phase == "whole":
             pictures = vary_pixels(batch)
@@ -83,16 +84,25 @@ class LiteObjective(nn.Module):
 class ReferenceObjective(nn.Module):
     """One window of 25 ticks a stretch, as published."""
 
-    def __init__(self, net: nn.Module, params: TrainParams) -> None:
+    def __init__(self, net: ReferenceFauForensics, params: TrainParams) -> None:
         super().__init__()
         self.net, self.params = net, params
 
     def forward(self, batch: Batch, phase: Phase) -> Tensor:  # noqa: ARG002 - one signature for both
         """The published loss, with heads left out that can't know."""
         window = slice(0, WINDOW_TICKS)
-        answers = self.net(*reference_inputs(batch))
+        answers = self.net(*reference_inputs(batch), features=self._features(batch))
         speech = batch.speech[:, window].float().mean(1) >= _SPEECH_FROM
         return heads_loss(answers, {h: f[:, window] for h, f in batch.fake.items()}, batch.asked, speech, self.params)
+
+    def _features(self, batch: Batch) -> Tensor | None:
+        """(B, 25, 512): those that were kept, and under the time mask those of a blank frame."""
+        if batch.features is None:
+            return None
+        with torch.no_grad():
+            blank = self.net.fau_encoder.features(batch.features.new_zeros(1, 3, PICTURE_PX, PICTURE_PX))
+        kept, masked = batch.features[:, :WINDOW_TICKS], batch.time_mask[:, :WINDOW_TICKS, None]
+        return torch.where(masked, blank.to(kept.dtype), kept)
 
 
 def heads_loss(

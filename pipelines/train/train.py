@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import yaml
 
-from fauforensics import FauForensics, build, save_checkpoint
+from fauforensics import FauForensics, ReferenceFauForensics, build, save_checkpoint
 from fauforensics.checkpoint_info import OWN_FAU
 from pipelines import engine
 from pipelines.curated import open_curated
@@ -27,6 +27,7 @@ from pipelines.train.calibrate import calibrate
 from pipelines.train.curated import load_curated
 from pipelines.train.dataset import Dataset, load_dataset
 from pipelines.train.journal import Journal
+from pipelines.train.kept import adopt_trunk, check_kept, sizes
 from pipelines.train.loop import Trainer
 from pipelines.train.pixels import ReadCrops, VideoCrops, stored_crops
 from pipelines.train.starts import Starts
@@ -173,6 +174,8 @@ def _used(job: TrainJob) -> list[TruthRow]:
 def _prepare(job: TrainJob, used: Sequence[TruthRow], engine_name: str | None) -> None:
     """Faces, action units and sound of the clips; what is there already is not computed again."""
     opened = open_for_run(str(job.data), job.workspace, engine_name, None)
+    if job.params.fau_features:
+        check_kept(opened, job.params.preset)
     if job.params.pixels == "video" and opened.params.faces.backend != "mesh":
         raise ParamsError(
             f"pixels is 'video', which cuts faces by the 468 points of faces.backend: mesh, but {opened.root / 'params.yaml'} has "
@@ -188,9 +191,17 @@ def _prepare(job: TrainJob, used: Sequence[TruthRow], engine_name: str | None) -
 
 def _dataset(job: TrainJob) -> Dataset:
     opened = Workspace.open(job.workspace)
+    p = job.params
+    if p.fau_features:
+        check_kept(opened, p.preset)
     if job.curated is not None:
-        return load_curated(opened, open_curated(opened, job.curated), job.params.stretch_ticks, job.params.pixels == "video")
-    return load_dataset(opened, _used(job), job.params.stretch_ticks, job.params.pixels == "video")
+        return load_curated(opened, open_curated(opened, job.curated), p.stretch_ticks, p.pixels == "video", p.fau_features)
+    return load_dataset(opened, _used(job), p.stretch_ticks, p.pixels == "video", p.fau_features)
+
+
+def _network(job: TrainJob, dataset: Dataset) -> FauForensics | ReferenceFauForensics:
+    fixed = sizes(Workspace.open(job.workspace), job.params.preset, dataset.num_features) if job.params.fau_features else {}
+    return build(job.params.preset, **(job.params.network | fixed))
 
 
 def _reader(job: TrainJob) -> ReadCrops:
@@ -203,10 +214,12 @@ def _reader(job: TrainJob) -> ReadCrops:
 def _trainer(job: TrainJob, dataset: Dataset) -> Trainer:
     _leave_a_core()
     torch.manual_seed(job.params.seed)
-    net = build(job.params.preset, **job.params.network)
+    net = _network(job, dataset)
     if isinstance(net, FauForensics):
         torch.nn.init.constant_(net.video_encoder.norm.gamma, _PIXELS_AT_FIRST)
     job.starts.load_into(net)
+    if job.params.fau_features:
+        adopt_trunk(net, Workspace.open(job.workspace), job.starts.fau is not None or job.starts.checkpoint is not None)
     return Trainer(net, dataset, job.params, _reader(job), job.folder, resolve_device(job.device))
 
 
@@ -273,7 +286,7 @@ def _finish(job: TrainJob, dataset: Dataset, state: TrainState) -> dict[str, Any
     """Calibrates the best weights on `dev`, writes the checkpoint and its figures."""
     _leave_a_core()
     device = resolve_device(job.device)
-    net = build(job.params.preset, **job.params.network).to(device)
+    net = _network(job, dataset).to(device)
     net.load_state_dict(state.best)
     judged = judge_clips(net, dataset.split("dev"), job.params, _reader(job), _CALIBRATE_STRIDE, device)
     calibration = calibrate(judged)
@@ -281,7 +294,8 @@ def _finish(job: TrainJob, dataset: Dataset, state: TrainState) -> dict[str, Any
     job.out.parent.mkdir(parents=True, exist_ok=True)
     temporary = job.out.with_name(f".{job.out.name}.tmp")
     backend = OWN_FAU if job.params.preset == "reference" else opened.params.fau.name
-    save_checkpoint(temporary, net.cpu(), backend, dataset.digest, calibration)
+    source = dataset.features if job.params.preset == "lite" else None
+    save_checkpoint(temporary, net.cpu(), backend, dataset.digest, calibration, source)
     temporary.replace(job.out)
     found = {
         "preset": job.params.preset,

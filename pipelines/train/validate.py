@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fauforensics.frontend import NUM_MELS, normalise
 from fauforensics.network import FauForensics, HeadOutput
-from fauforensics.reference import IMAGENET_MEAN, IMAGENET_STD, PICTURE_PX, ReferenceFauForensics
+from fauforensics.reference import PICTURE_PX, ReferenceFauForensics
 from pipelines.train.batches import sound_peak_db
 from pipelines.train.dataset import HEADS, TrainClip
 from pipelines.train.pixels import ReadCrops, resized
@@ -22,7 +22,7 @@ from schemas.train import TrainParams
 from schemas.truth import Modality
 from stages.hysteresis import moving_average
 from stages.metrics.binary import roc_auc
-from stages.network_input import crops_to_unit
+from stages.network_input import crops_to_unit, fau_input, imagenet
 from stages.windows import mean_over_windows, window_starts
 
 _SMOOTH = 5  # ticks: the label stage's default
@@ -78,17 +78,19 @@ def _windows(
     crops = torch.from_numpy(np.stack([resized(p, at, at, side, px) for p in pictures]).transpose(0, 3, 1, 2)).to(device)
     db = torch.from_numpy(clip.db).reshape(-1, NUM_MELS).to(device)
     if isinstance(net, FauForensics):
-        video = net.encode_video(crops_to_unit(crops)[None], torch.from_numpy(clip.aus)[None].to(device))[0]
+        aus = torch.from_numpy(fau_input(clip.aus, clip.features, net.config.num_features))
+        video = net.encode_video(crops_to_unit(crops)[None], aus[None].to(device))[0]
         audio = net.encode_audio(normalise(db, torch.tensor(sound_peak_db(clip), device=device))[None])[0]
         seen, heard = (torch.stack([tokens[s : s + WINDOW_TICKS] for s in starts]) for tokens in (video, audio))
         return {head: answer.logit.float().cpu() for head, answer in net.judge(seen, heard).items()}
-    mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    kept = None if clip.features is None else torch.from_numpy(clip.features).to(device)
     found: dict[str, list[Tensor]] = defaultdict(list)
     for first in range(0, len(starts), _WINDOWS_AT_ONCE):
         part = starts[first : first + _WINDOWS_AT_ONCE]
-        video = torch.stack([((crops[s : s + WINDOW_TICKS].float() / 255 - mean) / std).transpose(0, 1) for s in part])
+        video = torch.stack([imagenet(crops[s : s + WINDOW_TICKS]).transpose(0, 1) for s in part])
+        features = None if kept is None else torch.stack([kept[s : s + WINDOW_TICKS] for s in part])
         hops = [db[s * HOPS_PER_TICK : (s + WINDOW_TICKS) * HOPS_PER_TICK] for s in part]
-        answers: dict[str, HeadOutput] = net(video, torch.stack([normalise(h, h.max())[None] for h in hops]))
+        answers: dict[str, HeadOutput] = net(video, torch.stack([normalise(h, h.max())[None] for h in hops]), features=features)
         for head, answer in answers.items():
             found[head].append(answer.logit.float().cpu())
     return {head: torch.cat(parts) for head, parts in found.items()}

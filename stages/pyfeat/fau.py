@@ -20,6 +20,8 @@ from schemas.tables import FAU, FAU_FEATURES, NUM_POINTS
 from stages.batches import Batches
 from stages.contract import StageResult, table_from_columns
 from stages.device import resolve_device
+from stages.distinct import distinct_faces
+from stages.frozen_features import feature_lists
 from stages.pyfeat.adapter import Classifiers, LandmarkNet, MultitaskNet, narrow_chips, square_chips
 from stages.pyfeat.crop_chips import narrow_chips_of_crops, square_chips_of_crops
 from stages.pyfeat.patches import Patch, chips_of, patch_of_row
@@ -66,7 +68,7 @@ class PyfeatFau:
         Returns:
             Rows of `FAU`, one per input row in the same order; scales in docs/fau.md. Null where a variant lacks the action unit,
             or the face has no landmarks to go by. Never fails on media.
-            Side table `fau_features` where `embedding` is set.
+            Side table `fau_features` where `embedding` is multitask.
 
         Raises:
             DeviceError: not even one face fits into the device's memory.
@@ -75,7 +77,7 @@ class PyfeatFau:
             raise RuntimeError("closed")
         result = StageResult(FAU.empty_table(), frames_seen=faces.num_rows)
         result.outcomes = dict.fromkeys(pc.unique(faces["content_id"]).to_pylist(), Outcome.DONE)
-        once, again = _distinct(faces)
+        once, again = distinct_faces(faces)
         table = faces.take(once)
         if patches is not None:
             kept = patches.take(once)
@@ -92,9 +94,9 @@ class PyfeatFau:
         aus = np.concatenate([aus for aus, _ in answers])[again] if answers else np.zeros((0, len(AU_NAMES)), np.float32)
         columns: dict[str, Any] = {name: faces[name] for name in _KEYS}
         features = [part for _, part in answers if part is not None]
-        if self._params.embedding:
+        if self._params.embedding == "multitask":
             whole = np.concatenate(features)[again] if features else np.zeros((0, 0), np.float32)
-            result.side["fau_features"] = table_from_columns({**columns, "features": _lists(whole)}, FAU_FEATURES)
+            result.side["fau_features"] = table_from_columns({**columns, "features": feature_lists(whole)}, FAU_FEATURES)
         for name, values in zip(AU_NAMES, aus.T, strict=True):
             columns[name] = pa.array(values, mask=np.isnan(values))
         result.rows = table_from_columns(columns, FAU)
@@ -142,17 +144,3 @@ class _Read:
 
 def _patches(rows: pa.Table) -> list[Patch]:
     return [patch_of_row(row) for row in rows.select(["box", *_PATCH]).to_pylist()]
-
-
-def _distinct(faces: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to look at, and for every row its place among them: a slow source shows one frame for several ticks."""
-    content = pc.dictionary_encode(faces["content_id"].combine_chunks()).indices.to_numpy()
-    keys = np.stack([content, faces["track"].to_numpy(), faces["frame_index"].to_numpy()], axis=1).astype(np.int64)
-    _, once, again = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(once)  # as they come, not as keys sort: patches of a picture size lie together
-    return once[order], np.argsort(order)[again.reshape(-1)]
-
-
-def _lists(features: NDArray[np.float32]) -> pa.Array:
-    offsets = np.arange(len(features) + 1, dtype=np.int32) * features.shape[1]
-    return pa.ListArray.from_arrays(offsets, pa.array(features.reshape(-1)))

@@ -57,7 +57,7 @@ def test_a_step_names_the_tables_and_weights_that_its_backend_needs() -> None:
     assert of("faces", **PYFEAT) == ({"faces", "frames", "patches"}, ("pyfeat-mobilefacenet", "pyfeat-retinaface"), set())
     assert of("fau", **PYFEAT) == ({"fau"}, ("pyfeat-xgb",), {"faces", "patches"})
     assert of("fau", fau=PYFEAT["fau"]) == ({"fau"}, ("pyfeat-mobilefacenet", "pyfeat-xgb"), {"faces"})
-    multitask = PYFEAT["fau"] | {"variant": "multitask", "embedding": True}
+    multitask = PYFEAT["fau"] | {"variant": "multitask", "embedding": "multitask"}
     assert of("fau", fau=multitask) == ({"fau", "fau_features"}, ("pyfeat-multitask",), {"faces"})
 
 

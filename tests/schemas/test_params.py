@@ -36,7 +36,7 @@ def test_the_committed_file_is_the_defaults_with_their_comments() -> None:
             "faces: {backend: pyfeat}",
             "fau.backend is 'mesh', which reads the 468 points .* use fau.backend: pyfeat, or faces.backend: mesh",
         ),
-        ("fau: {backend: pyfeat, embedding: true}", "fau.embedding is true, but 'pyfeat-xgb' has no feature vector; use .* multitask"),
+        ("fau: {backend: pyfeat, embedding: true}", "fau.embedding is multitask, but the action units are 'pyfeat-xgb'; use .* multitask"),
         ("label: {fake_above: 0.3, real_below: 0.6}", "real_below .0.6. must not be above fake_above"),
         ("- a list", "must be a mapping"),
         ("faces: [", "not valid YAML"),

@@ -65,7 +65,13 @@ def theirs(variant: str, folder: Path, frames: torch.Tensor) -> Any:
 def ours(variant: str, seen: StageResult, weights: dict[str, Path], batch_faces: int = 5) -> StageResult:
     from stages.pyfeat.fau import PyfeatFau
 
-    params = FauParams(backend="pyfeat", variant=variant, embedding=variant == "multitask", batch_faces=batch_faces, device="cpu")
+    params = FauParams(
+        backend="pyfeat",
+        variant=variant,
+        embedding="multitask" if variant == "multitask" else "none",
+        batch_faces=batch_faces,
+        device="cpu",
+    )
     return PyfeatFau(params, weights)(seen.rows, seen.side["patches"])
 
 
