@@ -11,6 +11,7 @@ import pyarrow as pa
 from fauforensics.checkpoint_info import read_info
 from pipelines.features import features_name, reads_features
 from pipelines.weights.records import digest_of
+from pipelines.weights.registry import read_registry
 from pipelines.workspace import Workspace
 from schemas.errors import WorkspaceError
 from schemas.fingerprint import digest, stage_fingerprint
@@ -138,9 +139,10 @@ def _with_embedding(step: Step, params: PipelineParams) -> Step:
     step = replace(step, outputs={**step.outputs, "fau_features": FAU_FEATURES})
     if params.fau.embedding == "multitask":
         return step
+    named = (params.fau.embedding_weights,) if params.fau.embedding_weights in read_registry() else ()
     faces, *others = step.reads
     columns = (*(faces.columns or ()), *(c for c in ("frame_index", "crop") if c not in (faces.columns or ())))
-    return replace(step, reads=(replace(faces, columns=columns), *others))
+    return replace(step, reads=(replace(faces, columns=columns), *others), models=(*step.models, *named))
 
 
 class Fingerprints:
@@ -166,8 +168,9 @@ class Fingerprints:
         return self._known[name]
 
     def _models_digest(self, step: Step) -> str | None:
-        fetched = digest_of(self._workspace.root, step.models)
         features = features_name(self._workspace) if step.name == "fau" else None
+        # What the frozen trunk holds is in the name of its features, whichever file it came in.
+        fetched = digest_of(self._workspace.root, [n for n in step.models if n != self._workspace.params.fau.embedding_weights])
         return fetched if features is None else digest([fetched, features])
 
     def weights_sha256(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import models
 from pipelines.params_file import render
 from pipelines.provenance import code_version
+from pipelines.weights.records import write_lock
 from schemas.errors import ArchiveError, WorkspaceError
 from schemas.params import ArchiveParams, PipelineParams
 
@@ -50,6 +51,7 @@ def initialise(root: Path, archive_uri: str, check: bool = True) -> None:
     (root / ".gitignore").write_text(_IGNORED, encoding="utf-8")
     (root / ".dvcignore").write_text("/store\n/compare\n/logs\n/archive\n", encoding="utf-8")
     (root / "requirements.txt").write_text(f"fauscan=={code_version()}\n", encoding="utf-8")
+    write_lock(root, {})
     (root / "models").mkdir()
     for file in sorted(Path(next(iter(models.__path__))).glob("lite*")):
         shutil.copy(file, root / "models" / file.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 import models
 from pipelines.archive import Archive
 from pipelines.store import Store
+from pipelines.weights.folder import file_or_name
 from schemas import params as params_module
 from schemas.errors import ParamsError, WorkspaceError
 from schemas.params import PipelineParams
@@ -71,8 +72,8 @@ class Workspace:
         return self._absolute(self.params.store.uri)
 
     def embedding_weights(self) -> Path:
-        """Of the frozen FAU encoder, where `fau.embedding` is me-graphau."""
-        return self.root / Path(self.params.fau.embedding_weights).expanduser()
+        """Of the frozen FAU encoder, where `fau.embedding` is me-graphau. Raises WeightsError for a name whose file is not here."""
+        return file_or_name(self.params.fau.embedding_weights, self.root)
 
     def weights(self) -> Path:
         """The checkpoint: in the workspace, else the one that ships with FauScan under the same name."""

@@ -105,7 +105,7 @@ class FauParams(Params):
     embedding_weights: str = Field(
         "models/reference.safetensors",
         min_length=1,
-        description="Me-graphau: a reference checkpoint or ME-GraphAU's own file, relative to the workspace.",
+        description="Me-graphau: a reference checkpoint or ME-GraphAU's own file, or its name in `fauscan models`.",
     )
     embedding_input_px: int = Field(
         112, ge=112, le=448, description="Me-graphau, from its own file: 224 enlarges crops; a checkpoint knows better."

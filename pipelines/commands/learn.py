@@ -59,15 +59,22 @@ def train(
     engine: EngineOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; without it an interrupted run goes on.")] = False,
     init_from: Annotated[Path | None, typer.Option("--init-from", help="One of our checkpoints to start from.")] = None,
-    init_csn: Annotated[Path | None, typer.Option("--init-csn", help="Public CSN-R101 weights (Kinetics-400), for reference.")] = None,
-    init_whisper: Annotated[Path | None, typer.Option("--init-whisper", help="Public Whisper base weights, for reference.")] = None,
-    init_fau: Annotated[Path | None, typer.Option("--init-fau", help="Public ME-GraphAU or OpenGraphAU weights, for reference.")] = None,
+    init_csn: Annotated[
+        Path | None, typer.Option("--init-csn", help="Public CSN-R101 weights (Kinetics-400), for reference: a file, or csn-r101.")
+    ] = None,
+    init_whisper: Annotated[
+        Path | None, typer.Option("--init-whisper", help="Public Whisper base weights, for reference: a file, or whisper-base.")
+    ] = None,
+    init_fau: Annotated[
+        Path | None, typer.Option("--init-fau", help="Public ME-GraphAU or OpenGraphAU weights, for reference: a file, or me-graphau.")
+    ] = None,
 ) -> None:
     """Trains a detector on labelled clips, with early stopping on held-out speakers. An interrupted run goes on where it was."""
     if (data is None) == (curated is None):
         raise FauScanError("train needs one of --data FOLDER and --curated NAME")
     from pipelines.train.starts import Starts
     from pipelines.train.train import train as run_training
+    from pipelines.weights.folder import file_or_name
 
     home = workspace or Path()
     default = home / "out" / str(curated) if data is None else data.with_name(f"{data.name}-model")
@@ -83,7 +90,7 @@ def train(
         device=device,
         engine_name=engine,
         fresh=fresh,
-        starts=Starts(init_from, init_csn, init_whisper, init_fau),
+        starts=Starts(init_from, *(None if given is None else file_or_name(given) for given in (init_csn, init_whisper, init_fau))),
         curated=curated,
     )
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.weights.registry import Weight, megabytes, weight_named
+from pipelines.weights.registry import Weight, megabytes, read_registry, weight_named
 from schemas.errors import WeightsError
 
 ENVIRONMENT = "FAUSCAN_MODELS"
@@ -32,6 +32,16 @@ def locate(name: str) -> Path:
         WeightsError: unknown, not on this machine, or of another size; the message names the command to run.
     """
     return locate_all([name])[name]
+
+
+def file_or_name(text: Path | str, root: Path = Path()) -> Path:
+    """The file at a path below `root`, or the fetched one that a name in the registry stands for. A file that is here goes before a name.
+
+    Raises:
+        WeightsError: the name's file is not on this machine.
+    """
+    path = root / Path(text).expanduser()
+    return locate(str(text)) if str(text) in read_registry() and not path.exists() else path
 
 
 def locate_all(names: Sequence[str]) -> dict[str, Path]:

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
-from pipelines.initialise import commit_all
+from pipelines.initialise import commit_all, initialise
 from pipelines.parquet import write_if_changed
+from pipelines.step import UNIT_STEPS
+from pipelines.weights.records import LOCK_FILE, read_lock
 from schemas.tables import MANIFEST, PROVENANCE
 from tests.conftest import FACE_NOFACE, SINGLE_FACE
 from tests.pipelines.curate.test_run import RECIPE, digests, write_tables
@@ -36,6 +39,14 @@ def repro(workspace: Path) -> str:
 
 def test_the_templates_are_this_repositorys_own_pipeline() -> None:
     assert (ROOT / "dvc.yaml").read_bytes() == (ROOT / "pipelines" / "templates" / "dvc.yaml").read_bytes()
+
+
+def test_steps_that_use_fetched_weights_depend_on_the_lock_which_init_begins(tmp_path: Path) -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {name for name in UNIT_STEPS if LOCK_FILE in stages[name]["deps"]} == {"faces", "fau"}
+    initialise(tmp_path / "ws", "archive", check=False)
+    assert read_lock(tmp_path / "ws") == {}
+    assert LOCK_FILE in run(tmp_path / "ws", "git", "ls-files").stdout.split()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from fauforensics import build, save_checkpoint
 from fauforensics.checkpoint_info import OWN_FAU
 from pipelines.chain import Fingerprints, step_of
 from pipelines.features import check_features, features_name
+from pipelines.weights.folder import path_of
+from pipelines.weights.needed import needed, require
+from pipelines.weights.registry import weight_named
 from pipelines.workspace import Workspace
-from schemas.errors import CheckpointError, ParamsError
+from schemas.errors import CheckpointError, ParamsError, WeightsError
 from schemas.params import PipelineParams, validate
 from tests.fauforensics.test_pretrained import me_graphau, write
 from tests.fauforensics.test_trunk import CALIBRATION
@@ -91,6 +95,20 @@ def test_what_the_weights_hold_is_in_the_fingerprint_and_their_name_is_not(folde
     assert of(**KEPT) == of(**KEPT | {"embedding_weights": "a.safetensors"})
     assert len({of(**KEPT), of(**KEPT | {"embedding_weights": "b.safetensors"}), of()}) == 3
     assert of() == of(embedding_weights="elsewhere.pth")
+
+
+def test_a_name_in_the_registry_is_needed_and_found(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAUSCAN_MODELS", str(tmp_path))
+    fau = KEPT | {"embedding_weights": "open-graphau"}
+    params = PipelineParams.model_validate({"fau": fau})
+    assert needed(params) == ["open-graphau"]
+    with pytest.raises(WeightsError, match=r"open-graphau: not on this machine; get OpenGprahAU-ResNet50_second_stage.pth from"):
+        require(tmp_path, needed(params))
+    place = path_of(weight_named("open-graphau"))
+    place.parent.mkdir()
+    shutil.copy(folder / "a.pth", place)
+    named, by_path = (Workspace(folder, PipelineParams.model_validate({"fau": f})) for f in (fau, KEPT))
+    assert Fingerprints(named).of("fau") == Fingerprints(by_path).of("fau")
 
 
 def test_weights_that_are_not_there_are_one_line(folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.weights.folder import locate, locate_all, models_folder
+from pipelines.weights.folder import file_or_name, locate, locate_all, models_folder
 from schemas.errors import WeightsError
 from tests.pipelines.weights.conftest import BYTES
 
@@ -32,6 +32,17 @@ def test_a_file_that_a_person_put_there_is_found(folder: Path) -> None:
     (folder / "nose").mkdir(parents=True)
     (folder / "nose/nose.pth").write_bytes(b"by hand")
     assert locate("nose") == folder / "nose" / "nose.pth"
+
+
+def test_where_a_file_is_asked_for_a_name_will_do(folder: Path, tmp_path: Path) -> None:
+    assert file_or_name("some/where.pth", tmp_path) == tmp_path / "some" / "where.pth"
+    with pytest.raises(WeightsError, match=r"eyes is not in .*run `fauscan models fetch eyes`"):
+        file_or_name("eyes", tmp_path)
+    (folder / "maker/eyes").mkdir(parents=True)
+    (folder / "maker/eyes/eyes.bin").write_bytes(BYTES)
+    assert file_or_name("eyes", tmp_path) == folder / "maker/eyes/eyes.bin"
+    (tmp_path / "eyes").write_bytes(b"a file of that name")
+    assert file_or_name("eyes", tmp_path) == tmp_path / "eyes"
 
 
 def test_the_folder_is_in_the_users_cache_unless_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
