@@ -28,6 +28,11 @@ _STAMPS = ("ETag", "etag", "LastModified", "mtime", "created")
 _MARK = "\N{REPLACEMENT CHARACTER}"
 
 
+def absolute_uri(uri: str, root: Path = Path()) -> str:
+    """A URL as it is; a folder, which may be relative to `root`, by the one name that has no `..` and no slash at its end."""
+    return uri if "://" in uri or uri.startswith("memory:") else os.path.abspath(root / Path(uri).expanduser())  # noqa: PTH100
+
+
 class Archive:
     """Files under one root, named by their path below it."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipelines.archive import absolute_uri
 from pipelines.demo_archive import FORGERIES, build_demo_archive
 from pipelines.initialise import commit_all, initialise
 from pipelines.view import print_verdicts
@@ -30,7 +31,7 @@ def run_demo(root: Path, archive: str | None) -> None:
         FauScanError: wrong input, or `dvc repro` failed.
     """
     out, root = Console(), root.absolute()
-    wanted = archive if archive is None or "://" in archive else str(Path(archive).expanduser().absolute())
+    wanted = None if archive is None else absolute_uri(archive)
     if not (root / "params.yaml").is_file():
         out.print(f"Making the workspace {root}", soft_wrap=True, highlight=False)
         initialise(root, wanted or CLIPS_FOLDER, check=wanted is not None)

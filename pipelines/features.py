@@ -58,12 +58,13 @@ def _remedy(info: CheckpointInfo) -> str:
 
 
 def _trunk_name(path: Path, fau: FauParams) -> str:
-    facts = path.stat() if path.is_file() else None
-    return _read_name(path, fau.embedding_input_px, None if facts is None else (facts.st_size, facts.st_mtime_ns))
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such weights file; fau.embedding_weights in params.yaml names it")
+    return _read_name(path, fau.embedding_input_px, (path.stat().st_size, path.stat().st_mtime_ns))
 
 
 @functools.lru_cache(4)
-def _read_name(path: Path, input_px: int, facts: tuple[int, int] | None) -> str:  # noqa: ARG001 - a file that was replaced is read anew
+def _read_name(path: Path, input_px: int, facts: tuple[int, int]) -> str:  # noqa: ARG001 - a file that was replaced is read anew
     from fauforensics.trunk import load_trunk, trunk_digest  # noqa: PLC0415 - torch is slow to import, and few workspaces keep features
 
     return f"me-graphau-{trunk_digest(load_trunk(path, input_px))}"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import models
+from pipelines.archive import absolute_uri
 from pipelines.params_file import render
 from pipelines.provenance import code_version
 from pipelines.weights.records import write_lock
@@ -37,10 +38,9 @@ def initialise(root: Path, archive_uri: str, check: bool = True) -> None:
         raise WorkspaceError("git is not installed; a workspace keeps its history in git (Debian: apt install git)")
     uri = archive_uri
     if check and "://" not in uri:
-        folder = Path(uri).expanduser().absolute()
-        if not folder.is_dir():
+        uri = absolute_uri(uri)
+        if not Path(uri).is_dir():
             raise ArchiveError(f"archive {archive_uri}: no such folder; give a folder or URL that exists")
-        uri = str(folder)
     root.mkdir(parents=True, exist_ok=True)
     _run(root, "git", "init", "-q", "-b", "main")
     _run(root, sys.executable, "-m", "dvc", "init", "-q")

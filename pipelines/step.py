@@ -50,7 +50,8 @@ def run_step(workspace: Workspace, name: str) -> list[Receipt]:
     receipts, tasks = due_units(workspace, name)
     already = sum(len(r.outcomes) for r in receipts)
     fingerprint = Fingerprints(workspace).of(name)
-    weights = workspace.embedding_weights() if name == "fau" else workspace.weights()
+    frozen = name == "fau" and workspace.params.fau.embedding == "me-graphau"
+    weights = workspace.embedding_weights() if frozen else workspace.weights()
     make_worker = functools.partial(StepWorker, name, workspace.params, workspace.archive().uri, workspace.store_uri, weights, fingerprint)
     with StepProgress(name, sum(len(t.videos) for t in tasks)) as progress, log_step(workspace, name) as log:
         for done in engine.run(tasks, make_worker, workspace.params.engine, gpus=_gpus(workspace, name)):

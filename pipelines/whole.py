@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from pathlib import Path
 
+from pipelines.archive import absolute_uri
 from pipelines.chain import Fingerprints
 from pipelines.features import check_features
 from pipelines.listing import update_inventory
@@ -37,10 +38,10 @@ def open_for_run(archive: str, folder: Path, engine: str | None, params_file: Pa
     own = folder / "params.yaml"
     source = params_file or (own if own.is_file() else None)
     params = params_module.load(source) if source else PipelineParams()
-    uri = archive if "://" in archive else str(Path(archive).expanduser().absolute())
+    uri = absolute_uri(archive)
     if own.is_file():
         before = params_module.load(own).archive.uri
-        if before is not None and Workspace(folder, params)._absolute(before) != uri:
+        if before is not None and absolute_uri(before, folder) != uri:
             raise WorkspaceError(f"{folder}: holds the labels of {before}; give another --workspace for {archive}")
     update: dict[str, Params] = {"archive": params.archive.model_copy(update={"uri": uri})}
     if engine is not None:

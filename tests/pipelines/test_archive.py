@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipelines.archive import Archive
+from pipelines.archive import Archive, absolute_uri
 from schemas.errors import ArchiveError
 from stages.contract import MediaError
 
@@ -113,3 +113,12 @@ def test_the_workspace_itself_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"1")
     with pytest.raises(ArchiveError, match="is the workspace itself"):
         Archive(str(tmp_path)).listing(tmp_path)
+
+
+def test_one_folder_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workspace asks whether it was made for the archive that is named now."""
+    monkeypatch.chdir(tmp_path)
+    for said in ("videos", "./videos/", "other/../videos", str(tmp_path / "videos")):
+        assert absolute_uri(said) == str(tmp_path / "videos")
+    assert absolute_uri("../videos", tmp_path / "ws") == str(tmp_path / "videos")
+    assert absolute_uri("s3://bucket/a/../b") == "s3://bucket/a/../b"

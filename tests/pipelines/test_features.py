@@ -112,7 +112,7 @@ def test_a_name_in_the_registry_is_needed_and_found(folder: Path, tmp_path: Path
 
 
 def test_weights_that_are_not_there_are_one_line(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"none.pth: no such file; it should be ME-GraphAU"):
+    with pytest.raises(CheckpointError, match=r"none.pth: no such weights file; fau.embedding_weights in params.yaml"):
         features_name(workspace(folder, fau=KEPT | {"embedding_weights": "none.pth"}))
 
 
