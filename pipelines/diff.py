@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipelines import diff_view
 from pipelines.label_version import LabelVersion, open_version
-from pipelines.parquet import replace_file, to_bytes
+from pipelines.parquet import damage_found_late, replace_file, to_bytes
 from schemas.errors import WorkspaceError
 from schemas.tables import DIFF, SEGMENT_DIFF
 from stages import label_diff
@@ -62,12 +62,9 @@ def compare(a: LabelVersion, b: LabelVersion) -> Difference:
     uris = inventories.drop_nulls("content_id").unique("content_id", keep="first", maintain_order=True)
     labels = a.labels(), b.labels()
     joined = label_diff.join(*labels)
-    try:
+    with damage_found_late(f"{a.name} or {b.name}"):
         counts = label_diff.count(joined).collect(engine="streaming")
         rows = [side.select(pl.len()).collect().item() for side in labels]
-    except pl.exceptions.PolarsError as error:
-        why = f"a table of labels is damaged ({type(error).__name__})"
-        raise WorkspaceError(f"{a.name} or {b.name}: {why}; `fauscan verify` says which") from None
     for there, absent, other in ((rows[0], ADDED, b), (rows[1], REMOVED, a)):
         # A frame that is twice in one version meets its counterpart twice, and then the counterpart's version has too many.
         if counts.filter(pl.col("change").ne_missing(pl.lit(absent)))["frames"].sum() != there:

@@ -14,9 +14,9 @@ from rich.console import Console
 from fauforensics.checkpoint_info import read_info
 from pipelines.listing import read_inventory
 from pipelines.lock import locked
-from pipelines.parquet import read_frame, write_bytes_if_changed
+from pipelines.parquet import damage_found_late, read_frame, write_bytes_if_changed
 from pipelines.progress import console
-from pipelines.publish import read_labels
+from pipelines.publish import scan_labels
 from pipelines.view import EVALUATION_NAME, write_report
 from pipelines.whole import label_all, open_for_run
 from pipelines.workspace import Workspace
@@ -125,7 +125,9 @@ def _result(job: EvaluateJob, folder: Path, rows: list[TruthRow], opened: Worksp
     info = read_info(used.weights())
     console.print(f"{used.weights().name} on {folder.name}: {len(rows)} clips of split {job.split}", highlight=False)
     label_all(used, frozenset(row.file for row in rows))
-    labels, inventory = read_labels(used), read_inventory(used.inventory)
+    inventory = read_inventory(used.inventory)
+    with damage_found_late(used.labels):
+        labels = scan_labels(used).collect()
     segments = read_frame(used.data / "segments.parquet", "fauscan label", SEGMENTS)
     try:
         figures = stage.run(rows, inventory, labels, segments, job.frame_rule, job.resamples)

@@ -10,12 +10,13 @@ from rich.console import Console
 from fauforensics.checkpoint_info import read_info
 from pipelines.evaluate import write_results
 from pipelines.listing import read_inventory
-from pipelines.parquet import read_frame, scan_frames
+from pipelines.parquet import damage_found_late, read_frame
 from pipelines.progress import console
+from pipelines.publish import scan_labels
 from pipelines.workspace import Workspace
 from schemas.errors import TruthError
 from schemas.fingerprint import digest
-from schemas.tables import LABELS, SEGMENTS
+from schemas.tables import SEGMENTS
 from schemas.truth import TruthRow
 from stages import evaluate as stage
 from stages import figures_table
@@ -60,9 +61,10 @@ def evaluate_known(
     found: list[TruthRow] = stage.select(known, chosen)
     rows = found if most_clips is None else _sample(found, most_clips)
     resamples = min(resamples, _MOST_DRAWS // len(rows)) if most_clips is not None else resamples
-    every = scan_frames(sorted(workspace.labels.glob("*.parquet")), "fauscan label", LABELS)
+    every = scan_labels(workspace)
     own = inventory.filter(pl.col("uri").is_in([row.file for row in rows]))["content_id"].drop_nulls().unique()
-    labels = every.filter(pl.col("content_id").is_in(own.implode())).collect()  # a sample of a large archive need not read all of it
+    with damage_found_late(workspace.labels):
+        labels = every.filter(pl.col("content_id").is_in(own.implode())).collect()  # a sample of a large archive need not read all of it
     segments = read_frame(workspace.data / "segments.parquet", "fauscan label", SEGMENTS)
     try:
         figures = stage.run(rows, inventory, labels, segments, rule or workspace.params.dataset.frame_rule, resamples)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -102,13 +103,27 @@ def scan_frames(paths: Sequence[Path], made_by: str, schema: pa.Schema) -> pl.La
             found = pq.read_schema(path)
         except (OSError, pa.ArrowException) as error:
             raise _damaged(path, made_by, error) from None
-        if found.equals(schema, check_metadata=True):
+        # Not with check_metadata: that also compares what Parquet calls the items of lists.
+        if found.equals(schema) and found.metadata == schema.metadata:
             today.append(path)
         else:
             frames.append(read_frame(path, made_by, schema).lazy())
     if today or not frames:
         frames.append(pl.scan_parquet(today, glob=False, hive_partitioning=False) if today else as_frame(schema.empty_table()).lazy())
     return pl.concat(frames)
+
+
+@contextlib.contextmanager
+def damage_found_late(where: Path | str) -> Iterator[None]:
+    """Around whatever collects the rows of `scan_frames`, whose damage shows only then.
+
+    Raises:
+        WorkspaceError: a table is damaged.
+    """
+    try:
+        yield
+    except pl.exceptions.ComputeError as error:
+        raise WorkspaceError(f"{where}: a table of labels is damaged ({type(error).__name__}); `fauscan verify` says which") from None
 
 
 def from_bytes(data: bytes, source: str, columns: list[str] | None = None, schema: pa.Schema | None = None) -> pa.Table:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from pipelines.listing import read_inventory
-from pipelines.parquet import read_frame, write_if_changed
+from pipelines.parquet import scan_frames, write_if_changed
 from pipelines.provenance import Provenance
 from pipelines.step import UNIT_STEPS, receipts_of
 from pipelines.store import Receipt, Store
@@ -18,7 +18,7 @@ from pipelines.workspace import Workspace
 from schemas.reasons import Outcome
 from schemas.tables import FAILURES, LABELS, PROVENANCE, SEGMENTS
 from stages import truth_labels
-from stages.contract import as_frame, concat, table_from_columns
+from stages.contract import concat, table_from_columns
 from stages.truth_frames import FrameRule
 from stages.truth_labels import ContentTruth
 
@@ -90,12 +90,9 @@ def failures(workspace: Workspace) -> pa.Table:
     return table_from_columns({name: [row[name] for row in rows] for name in FAILURES.names}, FAILURES)
 
 
-def read_labels(workspace: Workspace) -> pl.DataFrame:
-    """All label rows, sorted as in the files; empty when nothing was labelled."""
-    files = sorted(workspace.labels.glob("*.parquet"))
-    if not files:
-        return as_frame(LABELS.empty_table())
-    return pl.concat([read_frame(file, "fauscan label", LABELS) for file in files])
+def scan_labels(workspace: Workspace) -> pl.LazyFrame:
+    """All label rows, in the order of the files; none when nothing was labelled."""
+    return scan_frames(sorted(workspace.labels.glob("*.parquet")), "fauscan label", LABELS)
 
 
 def _only(table: pa.Table, receipt: Receipt, present: frozenset[str]) -> pa.Table:

@@ -8,9 +8,9 @@ import polars as pl
 from rich.console import Console
 
 from pipelines.listing import read_inventory
-from pipelines.parquet import read_frame, write_bytes_if_changed
+from pipelines.parquet import damage_found_late, read_frame, write_bytes_if_changed
 from pipelines.progress import console
-from pipelines.publish import read_labels
+from pipelines.publish import scan_labels
 from pipelines.step import receipts_of
 from pipelines.truth import read_problems
 from pipelines.workspace import Workspace
@@ -38,21 +38,23 @@ def write_report(workspace: Workspace) -> None:
     """
     inventory, labels, segments, failures = _tables(workspace)
     provenance = read_frame(workspace.data / "provenance.parquet", "fauscan label", PROVENANCE)
-    page = report.render(
-        inventory,
-        labels,
-        segments,
-        failures,
-        provenance,
-        _Thumbnails(workspace),
-        workspace.params.report,
-        workspace.archive().name,
-        _evaluations(workspace),
-        read_problems(workspace),
-        _comparison(workspace),
-    )
+    with damage_found_late(workspace.labels):
+        page = report.render(
+            inventory,
+            labels,
+            segments,
+            failures,
+            provenance,
+            _Thumbnails(workspace),
+            workspace.params.report,
+            workspace.archive().name,
+            _evaluations(workspace),
+            read_problems(workspace),
+            _comparison(workspace),
+        )
+        found = report.metrics(inventory, labels, segments, failures)
     write_bytes_if_changed(page.encode(), workspace.report)
-    totals = json.dumps(report.metrics(inventory, labels, segments, failures), indent=2, sort_keys=True) + "\n"
+    totals = json.dumps(found, indent=2, sort_keys=True) + "\n"
     write_bytes_if_changed(totals.encode(), workspace.report.with_name("metrics.json"))
     console.print(f"{'report':<10} {workspace.report}", highlight=False, soft_wrap=True)
 
@@ -80,7 +82,8 @@ def _comparison(workspace: Workspace) -> ComparisonEntry | None:
 def print_verdicts(workspace: Workspace) -> None:
     """A table of videos on stdout, the most suspicious first."""
     inventory, labels, segments, failures = _tables(workspace)
-    rows = report.verdicts(inventory, labels, segments, failures)
+    with damage_found_late(workspace.labels):
+        rows = report.verdicts(inventory, labels, segments, failures)
     out = Console()
     out.print(terminal.verdict_table(rows.head(_MOST_ROWS)))
     if rows.height > _MOST_ROWS:
@@ -108,15 +111,18 @@ def show_video(workspace: Workspace, wanted: str) -> None:
     same = pl.col("content_id") == (video["content_id"] or "")
     out = Console()
     own_failures = failures.filter(same | (pl.col("uri") == video["uri"]))
-    out.print(terminal.show(video["uri"], video, labels.filter(same), segments.filter(same), own_failures, out.width))
+    with damage_found_late(workspace.labels):
+        own = labels.filter(same).collect()
+    out.print(terminal.show(video["uri"], video, own, segments.filter(same), own_failures, out.width))
 
 
-def _tables(workspace: Workspace) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _tables(workspace: Workspace) -> tuple[pl.DataFrame, pl.LazyFrame, pl.DataFrame, pl.DataFrame]:
+    """Inventory, labels, segments and failures. Labels have a row for each frame of the archive, and stay on the disk."""
     if not (workspace.data / "segments.parquet").is_file():
         raise WorkspaceError(f"{workspace.root}: no labels yet; run `dvc repro`, or `fauscan label` after the steps before it")
     return (
         read_inventory(workspace.inventory),
-        read_labels(workspace),
+        scan_labels(workspace),
         read_frame(workspace.data / "segments.parquet", "fauscan label", SEGMENTS),
         read_frame(workspace.data / "failures.parquet", "fauscan label", FAILURES),
     )

@@ -22,7 +22,7 @@ from stages.view.evaluation import EvaluationEntry
 from stages.view.names import visible_name
 from stages.view.thumbnails import Key, Picture, pictures_of
 from stages.view.truth import truth_entry, truth_summary
-from stages.view.verdicts import UNCERTAIN_SHARE, VERDICTS, metrics, plain, verdicts
+from stages.view.verdicts import UNCERTAIN_SHARE, VERDICTS, known_labels, metrics, plain, verdicts
 from stages.view.video_entry import VideoEntry, video_entry
 
 __all__ = ["INPUT", "VERSION", "metrics", "render", "verdicts"]
@@ -31,6 +31,8 @@ INPUT, VERSION = LABELS, versions.REPORT
 
 MAX_ROWS = 5000
 """Videos in the table; a browser gets slow beyond. The totals count all of them."""
+
+_ORDER = ("content_id", "frame_index", "track")
 
 _LABEL_HEIGHTS = {
     "fake": Markup('height="6"'),
@@ -41,7 +43,7 @@ _LABEL_HEIGHTS = {
 
 def render(
     inventory: pl.DataFrame,
-    labels: pl.DataFrame,
+    labels: pl.DataFrame | pl.LazyFrame,
     segments: pl.DataFrame,
     failures: pl.DataFrame,
     provenance: pl.DataFrame,
@@ -72,7 +74,7 @@ def render(
     """
     totals = metrics(inventory, labels, segments, failures)
     known = inventory.select(pl.col("content_id").cast(pl.String)).drop_nulls().unique()
-    labels = plain(labels).join(known, on="content_id", how="semi")
+    labels = known_labels(inventory, labels)
     segments = plain(segments).join(known, on="content_id", how="semi")
     inventory, failures = plain(inventory), plain(failures)
     summed = verdicts(inventory, labels, segments, failures)
@@ -117,7 +119,7 @@ def _resource(name: str) -> str:
 def _entries(
     inventory: pl.DataFrame,
     summed: pl.DataFrame,
-    labels: pl.DataFrame,
+    labels: pl.LazyFrame,
     segments: pl.DataFrame,
     failures: pl.DataFrame,
     thumbnails: Callable[[list[Key]], dict[Key, bytes]],
@@ -127,7 +129,8 @@ def _entries(
     scanned = summed.filter(pl.col("outcome").is_in(["labelled", "unlabelled"])).unique("content_id", keep="first", maintain_order=True)
     contents = scanned["content_id"].head(MAX_ROWS).to_list()
     drawn = contents[: params.max_timelines]
-    rows = {key[0]: part for key, part in labels.partition_by("content_id", as_dict=True).items()}
+    own = labels.filter(pl.col("content_id").is_in(contents)).collect(engine="streaming").sort(_ORDER, maintain_order=True)
+    rows = {key[0]: part for key, part in own.partition_by("content_id", as_dict=True).items()}
     spans = {key[0]: part for key, part in segments.partition_by("content_id", as_dict=True).items()}
     damage = {key[0]: part for key, part in failures.filter(outcome="done").partition_by("content_id", as_dict=True).items()}
     names = dict(inventory.sort("uri").group_by("content_id").agg("uri").drop_nulls("content_id").iter_rows())
@@ -140,7 +143,7 @@ def _entries(
             row,
             media[row["content_id"]],
             names[row["content_id"]],
-            rows.get(row["content_id"], labels.clear()),
+            rows.get(row["content_id"], own.clear()),
             spans.get(row["content_id"], segments.clear()),
             damage.get(row["content_id"], failures.clear()),
             pictures.get(row["content_id"], []),
@@ -212,9 +215,9 @@ def _frames_text(totals: dict[str, Any]) -> str:
     )
 
 
-def _provenance_rows(provenance: pl.DataFrame, labels: pl.DataFrame) -> list[dict[str, Any]]:
+def _provenance_rows(provenance: pl.DataFrame, labels: pl.LazyFrame) -> list[dict[str, Any]]:
     """One row per provenance that made a label, known or not."""
-    counts = labels.group_by("provenance_id").agg(count=pl.len())
+    counts = labels.group_by("provenance_id").agg(count=pl.len()).collect(engine="streaming")
     rows = counts.join(plain(provenance), on="provenance_id", how="left").sort("count", "provenance_id", descending=[True, False])
     return rows.to_dicts()
 

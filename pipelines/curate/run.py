@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from pipelines.cards import write_cards
 from pipelines.curate.digests import inputs_digest, recipe_digest
 from pipelines.curate.looks import near_pairs
@@ -15,7 +13,7 @@ from pipelines.curate.store_tables import StoreTables
 from pipelines.curate.view import print_set
 from pipelines.listing import read_inventory
 from pipelines.lock import locked
-from pipelines.parquet import read_frame, scan_frames
+from pipelines.parquet import damage_found_late, read_frame, scan_frames
 from pipelines.workspace import Workspace
 from schemas import curation_file
 from schemas.curation import RecipeProblem
@@ -87,13 +85,10 @@ def _curate(workspace: Workspace, wanted: RecipeFile, folder: Path) -> Curated:
         lambda ids: near_pairs(workspace, tables, ids, recipe.duplicates.near),
     )
     try:
-        selected = select(inputs, recipe)
+        with damage_found_late(workspace.labels):
+            selected = select(inputs, recipe)
     except RecipeProblem as problem:
         raise wanted.error(problem) from None
-    except pl.exceptions.PolarsError as error:
-        raise WorkspaceError(
-            f"{workspace.labels}: a table of labels is damaged ({type(error).__name__}); `fauscan verify` says which"
-        ) from None
     files = [workspace.inventory, *labels, *([segments] if segments.is_file() else [])]
     made_from = {"recipe": recipe_digest(recipe), "inputs": inputs_digest(workspace.root, files, tables.digests)}
     return Curated(folder, selected, write_set(folder, wanted, selected, made_from))

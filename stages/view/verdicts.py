@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
+
+_Table = TypeVar("_Table", pl.DataFrame, pl.LazyFrame)
 
 VERDICTS = ("fake", "uncertain", "real", "unlabelled")
 """From the most to the least suspicious."""
@@ -15,18 +17,30 @@ OUTCOMES = ("labelled", "unlabelled", "filtered", "failed", "pending")
 UNCERTAIN_SHARE = 0.1
 """Without a fake segment, a video is uncertain from this share of frames that are not labelled real: single frames flicker."""
 
+_BASES = ("total", "visual")
+"""What a label may rest on, the better first."""
+
 _TEXT = ("content_id", "uri", "outcome", "reason", "label", "basis", "modality", "stage", "detail", "provenance_id")
 _SCORES = ("p_total", "p_audio", "p_visual", "evidence", "score")
 
 
-def plain(table: pl.DataFrame) -> pl.DataFrame:
+def plain(table: _Table) -> _Table:
     """The table with text for categories, float32 for float16, and null for NaN: what the expressions here expect."""
-    text = [pl.col(name).cast(pl.String) for name in _TEXT if name in table.columns]
-    scores = [pl.col(name).cast(pl.Float32).fill_nan(None) for name in _SCORES if name in table.columns]
+    names = table.collect_schema().names()
+    text = [pl.col(name).cast(pl.String) for name in _TEXT if name in names]
+    scores = [pl.col(name).cast(pl.Float32).fill_nan(None) for name in _SCORES if name in names]
     return table.with_columns(*text, *scores)
 
 
-def verdicts(inventory: pl.DataFrame, labels: pl.DataFrame, segments: pl.DataFrame, failures: pl.DataFrame | None = None) -> pl.DataFrame:
+def known_labels(inventory: pl.DataFrame, labels: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
+    """Labels, plain, of what is in the inventory. Lazy: a row a frame of a large archive is more than memory holds."""
+    known = inventory.lazy().select(pl.col("content_id").cast(pl.String)).drop_nulls().unique()
+    return plain(labels.lazy()).join(known, on="content_id", how="semi")
+
+
+def verdicts(
+    inventory: pl.DataFrame, labels: pl.DataFrame | pl.LazyFrame, segments: pl.DataFrame, failures: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Sums up every file.
 
     A video is `fake` when it has frames labelled fake and a fake segment in the modality that its labels rest on;
@@ -45,7 +59,7 @@ def verdicts(inventory: pl.DataFrame, labels: pl.DataFrame, segments: pl.DataFra
     """
     inventory = plain(inventory)
     known = inventory.select("content_id").drop_nulls().unique()
-    labels = plain(labels).join(known, on="content_id", how="semi")
+    labels = known_labels(inventory, labels)
     segments = plain(segments).join(known, on="content_id", how="semi")
     frames = _frame_sums(labels)
     rows = (
@@ -83,7 +97,7 @@ def verdicts(inventory: pl.DataFrame, labels: pl.DataFrame, segments: pl.DataFra
     return rows.sort(*suspicion).drop(*dropped)
 
 
-def metrics(inventory: pl.DataFrame, labels: pl.DataFrame, segments: pl.DataFrame, failures: pl.DataFrame) -> dict[str, Any]:
+def metrics(inventory: pl.DataFrame, labels: pl.DataFrame | pl.LazyFrame, segments: pl.DataFrame, failures: pl.DataFrame) -> dict[str, Any]:
     """Archive totals for DVC. Files count names, copies included; frames and segments count contents once.
 
     files = labelled + unlabelled + filtered + failed + pending. `frame_labels` has one per face and frame, and one per frame
@@ -91,42 +105,50 @@ def metrics(inventory: pl.DataFrame, labels: pl.DataFrame, segments: pl.DataFram
     """
     files = verdicts(inventory, labels, segments, failures)
     known = files.select("content_id").drop_nulls().unique()
-    labels = plain(labels).join(known, on="content_id", how="semi")
     segments = plain(segments).join(known, on="content_id", how="semi")
     outcomes, opinions = _counts(files, "outcome"), _counts(files, "verdict")
-    by_label = _counts(labels, "label")
+    frames = files.unique("content_id", keep="any")["num_frames"].sum()
+    of_labels = _collect(known_labels(inventory, labels).group_by("label", "reason").agg(pl.len()))
+    by_label = _counts(of_labels, "label", "len")
     return {
         "files": files.height,
         "videos": inventory.filter(pl.col("outcome").cast(pl.String) == "done").height,
         "copies": files["content_id"].drop_nulls().len() - known.height,
         **{name: outcomes.get(name, 0) for name in OUTCOMES},
         "verdicts": {name: opinions.get(name, 0) for name in VERDICTS},
-        "frames": labels.select("content_id", "frame_index").unique().height,
-        "frame_labels": labels.height,
+        "frames": frames,
+        "frame_labels": sum(by_label.values()),
         "frames_by_label": {name: by_label.get(name, 0) for name in ("real", "fake", "uncertain", "null")},
-        "null_frames_by_reason": _counts(labels.filter(pl.col("label").is_null()), "reason"),
+        "null_frames_by_reason": _counts(of_labels.filter(pl.col("label").is_null()), "reason", "len"),
         "fake_segments": {name: _counts(segments, "modality").get(name, 0) for name in ("total", "audio", "visual")},
     }
 
 
-def _counts(table: pl.DataFrame, column: str) -> dict[str, int]:
-    return {name or "null": count for name, count in table.group_by(column).len().sort(column, nulls_last=True).iter_rows()}
+def _counts(table: pl.DataFrame, column: str, of: str | None = None) -> dict[str, int]:
+    """Rows with each value, or the sum of `of` over them."""
+    counted = table.group_by(column).agg(pl.len() if of is None else pl.col(of).sum())
+    return {name or "null": count for name, count in counted.sort(column, nulls_last=True).iter_rows()}
 
 
-def _frame_sums(labels: pl.DataFrame) -> pl.DataFrame:
+def _collect(rows: pl.LazyFrame) -> pl.DataFrame:
+    return rows.collect(engine="streaming")
+
+
+def _frame_sums(labels: pl.LazyFrame) -> pl.DataFrame:
     labelled, visual = pl.col("label").is_not_null(), pl.col("basis") == "visual"
     score = pl.when(visual).then("p_visual").otherwise("p_total")
-    bases = pl.col("basis").filter(labelled).drop_nulls().unique().sort()
-    return labels.group_by("content_id").agg(
+    sums = labels.group_by("content_id").agg(
         num_frames=pl.col("frame_index").n_unique(),
         num_labelled=labelled.sum(),
         num_fake=(pl.col("label") == "fake").sum(),
         num_uncertain=(pl.col("label") == "uncertain").sum(),
         faces=pl.col("track").drop_nulls().n_unique(),
-        max_score=score.filter(labelled).max(),
-        bases=bases,
-        basis=bases.first(),  # total before visual
+        max_score=pl.when(labelled).then(score).max(),
+        **{f"on_{basis}": (labelled & (pl.col("basis") == basis)).any() for basis in _BASES},
     )
+    # A list of distinct texts for each video would cost more than all the rest.
+    bases = pl.concat_list(pl.when(f"on_{basis}").then(pl.lit(basis)) for basis in _BASES).list.drop_nulls()
+    return _collect(sums).with_columns(bases=bases).with_columns(basis=pl.col("bases").list.first()).drop(f"on_{b}" for b in _BASES)
 
 
 def _segment_sums(segments: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
@@ -147,8 +169,8 @@ def _segment_sums(segments: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _commonest_null_reason(labels: pl.DataFrame) -> pl.DataFrame:
-    counted = labels.filter(pl.col("label").is_null()).group_by("content_id", "reason").len()
+def _commonest_null_reason(labels: pl.LazyFrame) -> pl.DataFrame:
+    counted = _collect(labels.filter(pl.col("label").is_null()).group_by("content_id", "reason").len())
     ordered = counted.sort("len", "reason", descending=[True, False])
     return ordered.group_by("content_id").agg(null_reason=pl.col("reason").first())
 

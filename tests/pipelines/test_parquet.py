@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.parquet import from_bytes, read_frame, to_bytes
+from pipelines.parquet import damage_found_late, from_bytes, read_frame, scan_frames, to_bytes
 from pipelines.store import Store
 from schemas.errors import SchemaError, WorkspaceError
 from schemas.tables import LABELS, PROVENANCE, SEGMENTS, TABLES, UNITS
@@ -80,3 +80,26 @@ def test_a_folder_called_like_a_partition_adds_no_column(tmp_path: Path) -> None
     path.parent.mkdir()
     pq.write_table(rows(UNITS), path)
     assert read_frame(path, "fauscan inventory").columns == UNITS.names
+
+
+def test_tables_of_today_stay_on_the_disk_until_rows_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.parquet").write_bytes(to_bytes(rows(LABELS)))
+    monkeypatch.setattr("pipelines.parquet.read_frame", None)
+    found = scan_frames([tmp_path / "a.parquet", tmp_path / "b.parquet"], "fauscan label", LABELS)
+    assert found.collect().height == 2 * rows(LABELS).num_rows
+    monkeypatch.undo()
+    both = scan_frames([tmp_path / "a.parquet", older("labels", 1)], "fauscan label", LABELS)
+    assert both.collect().columns == LABELS.names
+
+
+def test_damage_that_shows_late_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    whole = to_bytes(rows(LABELS))
+    path.write_bytes(whole[:4] + bytes(100) + whole[104:])  # pages come first, the footer last
+    found = scan_frames([path], "fauscan label", LABELS)
+    with (
+        pytest.raises(WorkspaceError, match=r"data/labels: a table of labels is damaged .*`fauscan verify` says which"),
+        damage_found_late("data/labels"),
+    ):
+        found.collect()

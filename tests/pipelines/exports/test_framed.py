@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.exports.export import export
-from pipelines.publish import read_labels
+from pipelines.publish import scan_labels
 from tests.conftest import NO_FACE, SINGLE_FACE
 
 
 @pytest.fixture
 def boxes(curated):
-    labels = read_labels(curated).filter(track=0)
+    labels = scan_labels(curated).filter(track=0).collect()
     return {(r["content_id"], r["frame_index"]): r for r in labels.filter(labels["frame_index"] < 60).to_dicts()}
 
 
