@@ -67,3 +67,37 @@ def test_gradients_stay_on_while_networks_are_made(weights: dict[str, Path]) -> 
 
     FaceNet(weights["pyfeat-retinaface"], "cpu", 0.5)
     assert torch.is_grad_enabled()
+
+
+def test_boxes_and_points_are_those_of_pyfeat_to_the_bit(weights: dict[str, Path], tmp_path: Path) -> None:
+    """On drawn weights: those that find spots are mostly zeros, which no order of sums can change."""
+    from feat.face_detectors.Retinaface.Retinaface_model import RETINAFACE_R34_CFG, RetinaFace
+    from feat.face_detectors.Retinaface.Retinaface_test import Retinaface
+    from feat.landmark_detectors.mobilefacenet_test import MobileFaceNet
+    from safetensors.torch import save_file
+
+    from stages.pyfeat.adapter import FaceNet, LandmarkNet
+
+    random = torch.Generator().manual_seed(0)
+    stored = torch.randint(0, 256, (1, 96, 128, 3), generator=random, dtype=torch.uint8)  # as a decoder leaves it
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = RetinaFace(RETINAFACE_R34_CFG).train()
+        with torch.no_grad():
+            for _ in range(3):
+                net(stored.permute(0, 3, 1, 2).float() - 115)  # norms learn what the layers put out
+    path = tmp_path / "drawn.safetensors"
+    save_file({name: v.contiguous() for name, v in net.state_dict().items()}, path)
+    theirs = Retinaface(device="cpu", detection_threshold=0.3, pretrained="no")
+    torch.set_grad_enabled(True)  # which the line above turned off
+    theirs.net.load_state_dict(net.state_dict())
+    wanted = np.float32(theirs(stored.permute(0, 3, 1, 2).contiguous())[0])
+    found = FaceNet(path, "cpu", 0.3)(stored.permute(0, 3, 1, 2).float())[0]
+    assert len(wanted) > 20 and len(np.unique(wanted[:, 4])) > 20
+    np.testing.assert_array_equal(found, wanted)
+
+    points = MobileFaceNet([112, 112], 136)
+    points.load_state_dict(torch.load(weights["pyfeat-mobilefacenet"], weights_only=True)["state_dict"])
+    chips = torch.rand(4, 3, 112, 112, generator=random)
+    with torch.inference_mode():
+        assert torch.equal(LandmarkNet(weights["pyfeat-mobilefacenet"], "cpu")(chips), points.eval()(chips)[0])
