@@ -32,13 +32,26 @@ def test_files_that_hold_something_else_are_one_line(weights: dict[str, Path], t
 def test_classifiers_that_could_run_code_are_not_opened(tmp_path: Path) -> None:
     import skops.io
     from sklearn.preprocessing import FunctionTransformer
+    from sklearn.tree import DecisionTreeClassifier
 
     from stages.pyfeat.adapter import Classifiers
 
     path = tmp_path / "tampered.skops"
-    skops.io.dump(FunctionTransformer(Path.unlink), path)
-    with pytest.raises(CheckpointError, match="could run code; not opened"):
-        Classifiers("xgb", path, "cpu")
+    tree = DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])  # scikit-learn's own, and reads anywhere in memory where it is told to
+    for tampered in (FunctionTransformer(Path.unlink), tree):
+        skops.io.dump(tampered, path)
+        with pytest.raises(CheckpointError, match="could run code; not opened"):
+            Classifiers("xgb", path, "cpu")
+
+
+@pytest.mark.parametrize("variant", ["xgb", "svm"])
+def test_classifiers_hold_no_more_than_is_trusted_and_all_of_that_is_met(variant: str, weights: dict[str, Path]) -> None:
+    import skops.io
+
+    from stages.pyfeat.adapter import _TRUSTED
+
+    kinds = set(skops.io.get_untrusted_types(file=weights[f"pyfeat-{variant}"]))
+    assert kinds == {kind for kind in _TRUSTED if variant.upper() in kind or (variant == "xgb" and kind.startswith("xgboost."))}
 
 
 def test_a_face_whose_points_lie_on_a_line_costs_itself_only(weights: dict[str, Path]) -> None:
