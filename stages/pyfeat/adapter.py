@@ -33,8 +33,8 @@ _TRUSTED = {
 }
 """What a `.skops` file of classifiers holds besides what skops trusts by itself: scalers, PCA and LinearSVC are among that.
 
-The published files (`_v2`) are what `skops.io.dump` writes of py-feat's own classes (its scripts/migrate_au_skops.py, pull request 273), and
-so are those that the tests make; the published ones themselves were not at hand. py-feat trusts whatever is in a file, and that could run
+The published files (`_v2`) are what `skops.io.dump` writes of py-feat's own classes (its scripts/migrate_au_skops.py, pull request 273);
+so are those that the tests make. The published ones themselves were not at hand. py-feat trusts whatever is in a file, and that could run
 anything.
 """
 
