@@ -109,6 +109,7 @@ def step_of(name: str, params: PipelineParams) -> Step:
     if name == "faces" and params.faces.backend == "pyfeat":
         return replace(
             step,
+            version=step.version + 1000 * versions.PATCHES,
             outputs={**step.outputs, "patches": PATCHES},
             params=_section("decode", "faces", without=_HOW),
             models=("pyfeat-mobilefacenet", "pyfeat-retinaface"),

@@ -5,6 +5,7 @@ They live apart from the stages so that a driver can tell what is done without i
 
 INVENTORY = 2
 FACES = 2
+PATCHES = 1  # what backend pyfeat makes of a video, on top of FACES
 FAU = 1
 AUDIO = 1
 SCORE = 1

@@ -12,7 +12,7 @@ from stages.face.detector import Detection, FaceDetector, iou
 from stages.face.mesh import FaceMesh, Region
 from stages.face.tracks import FaceObservation, Track, Tracks, centre_of, is_inside
 
-__all__ = ["BoxTracker", "FaceObservation", "FaceTracker"]
+__all__ = ["BoxTracker", "FaceObservation", "FaceTracker", "is_usable"]
 
 _SAME_PLACE_IOU = 0.3
 _MAX_STEP = 0.6  # face sides that a face may move from one tick to the next
@@ -104,7 +104,7 @@ class BoxTracker:
             points: (N, 68, 2) landmarks in picture pixels.
         """
         self._tracks.begin(tick, rgb)
-        usable = [i for i in range(len(boxes)) if self._is_usable(boxes[i], points[i], rgb)]
+        usable = [i for i in range(len(boxes)) if is_usable(boxes[i], rgb, self._params) and np.isfinite(points[i]).all()]
         followed = self._pair(usable, boxes)
         for track in list(self._tracks.active):
             if not any(track is other for other in followed.values()):
@@ -119,10 +119,6 @@ class BoxTracker:
             seen.append((self._tracks.update(track, tick, rgb, points[i], boxes[i, :4], float(boxes[i, 4])), i))
         return sorted(seen, key=lambda pair: pair[0].track)
 
-    def _is_usable(self, box: NDArray[np.float32], points: NDArray[np.float32], rgb: NDArray[np.uint8]) -> bool:
-        large = float((box[2:4] - box[:2]).max()) >= self._params.min_face_px
-        return bool(large and np.isfinite(points).all() and is_inside(box[:4], rgb))
-
     def _pair(self, usable: Sequence[int], boxes: NDArray[np.float32]) -> dict[int, Track]:
         """Rows of `boxes` with the active tracks that they continue, the largest overlap first."""
         candidates = [(iou(track.box, boxes[i, :4]), i, track) for i in usable for track in self._tracks.active]
@@ -132,6 +128,11 @@ class BoxTracker:
             if overlap > _SAME_PLACE_IOU and i not in pairs and not any(track is other for other in pairs.values()):
                 pairs[i] = track
         return pairs
+
+
+def is_usable(box: NDArray[np.float32], rgb: NDArray[np.uint8], params: FaceParams) -> bool:
+    """Whether a detector's box, (>= 4,), is large enough and far enough in the picture for a face that is followed."""
+    return float((box[2:4] - box[:2]).max()) >= params.min_face_px and is_inside(box[:4], rgb)
 
 
 def _box_of(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

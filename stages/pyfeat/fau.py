@@ -22,8 +22,9 @@ from stages.contract import StageResult, table_from_columns
 from stages.device import resolve_device
 from stages.distinct import distinct_faces
 from stages.frozen_features import feature_lists
-from stages.pyfeat.adapter import Classifiers, LandmarkNet, MultitaskNet, narrow_chips, square_chips
-from stages.pyfeat.crop_chips import narrow_chips_of_crops, square_chips_of_crops
+from stages.pyfeat.adapter import CPU_FACES, Classifiers, LandmarkNet, MultitaskNet
+from stages.pyfeat.chips import NARROW, SQUARE
+from stages.pyfeat.crop_chips import chips_of_crops
 from stages.pyfeat.patches import Patch, chips_of, patch_of_row
 
 _KEYS = ("content_id", "track", "tick")
@@ -49,13 +50,15 @@ class PyfeatFau:
     def __init__(self, params: FauParams, weights: Mapping[str, Path]) -> None:
         self._params = params
         self.device = resolve_device(params.device, "fau.device")
-        self._batches = Batches(params.batch_faces)
         own, points = weights[f"pyfeat-{params.variant}"], weights.get("pyfeat-mobilefacenet")
         self._see: _Classify | _Read | None
         if params.variant == "multitask":
             self._see = _Read(own, self.device)
+            most = params.batch_faces if self.device == "cuda" else CPU_FACES
         else:
             self._see = _Classify(params.variant, own, points, self.device)
+            most = params.batch_faces  # trees are asked twenty times a batch
+        self._batches = Batches(min(params.batch_faces, most))
 
     def __call__(self, faces: pa.Table, patches: pa.Table | None = None) -> StageResult:
         """Measures every face; faces of all tracks and videos share the batches.
@@ -119,12 +122,12 @@ class _Classify:
 
     def patches(self, rows: pa.Table) -> _Answer:
         points = np.array(pc.list_flatten(rows["points"]).to_numpy(), np.float32).reshape(-1, 2 * NUM_POINTS)
-        return self._classifiers(chips_of(_patches(rows), narrow_chips, self._device), torch.from_numpy(points).to(self._device)), None
+        return self._classifiers(chips_of(_patches(rows), NARROW, self._device), torch.from_numpy(points).to(self._device)), None
 
     def crops(self, rows: pa.Table) -> _Answer:
         if self._draw is None:
             raise ValueError("crops have no points of their own: pyfeat-mobilefacenet is needed")
-        chips = torch.from_numpy(narrow_chips_of_crops(rows.select(_CROP).to_pylist())).to(self._device)
+        chips = torch.from_numpy(chips_of_crops(rows.select(_CROP).to_pylist(), NARROW)).to(self._device)
         return self._classifiers(chips, self._draw(chips)), None
 
 
@@ -136,10 +139,10 @@ class _Read:
         self._net = MultitaskNet(weights, device)
 
     def patches(self, rows: pa.Table) -> _Answer:
-        return self._net(chips_of(_patches(rows), square_chips, self._device))
+        return self._net(chips_of(_patches(rows), SQUARE, self._device))
 
     def crops(self, rows: pa.Table) -> _Answer:
-        return self._net(torch.from_numpy(square_chips_of_crops(rows.select(_CROP).to_pylist())).to(self._device))
+        return self._net(torch.from_numpy(chips_of_crops(rows.select(_CROP).to_pylist(), SQUARE)).to(self._device))
 
 
 def _patches(rows: pa.Table) -> list[Patch]:

@@ -17,9 +17,10 @@ from stages.batches import Batches
 from stages.device import resolve_device
 from stages.face.observer import Face, Looked, Shown
 from stages.face.pose import pose_degrees_68
-from stages.face.tracker import BoxTracker
+from stages.face.tracker import BoxTracker, is_usable
 from stages.face.tracks import FaceObservation
-from stages.pyfeat.adapter import MARGIN, FaceNet, LandmarkNet, narrow_chips
+from stages.pyfeat.adapter import FaceNet, LandmarkNet
+from stages.pyfeat.chips import MARGIN, NARROW, cut_chips
 from stages.pyfeat.patches import cut_patch, encode_patch
 
 _CPU_PICTURES = 1  # larger batches are slower there: they fall out of the cache
@@ -59,14 +60,22 @@ class PyfeatObserver:
         """For each picture of a part boxes (N, 5) and points (N, 136), in sides of the chip."""
         with torch.inference_mode():
             stack = torch.from_numpy(np.stack(pictures[part])).to(self.device).permute(0, 3, 1, 2)  # (B, 3, H, W) uint8
-            found = self._find(stack)
-            counts = [len(one) for one in found]
-            if not sum(counts):
-                return [(one, np.zeros((0, 2 * NUM_POINTS), np.float32)) for one in found]
-            boxes = torch.from_numpy(np.concatenate(found)[:, :4]).to(self.device)
-            picture_of = torch.repeat_interleave(torch.arange(len(counts), device=self.device), torch.tensor(counts, device=self.device))
-            points = self._draw(narrow_chips(stack.float() / 255.0, boxes, picture_of)).float().cpu().numpy()
-        return list(zip(found, np.split(points, np.cumsum(counts)[:-1]), strict=True))
+            stack = stack.to(torch.float32, memory_format=torch.contiguous_format)
+            # Points are drawn of those only that can be followed: they cost more than all else about a face.
+            found = [
+                boxes[[is_usable(box, rgb, self._params) for box in boxes]]
+                for boxes, rgb in zip(self._find(stack), pictures[part], strict=True)
+            ]
+            stack /= 255.0
+            chips = [
+                cut_chips(picture, torch.from_numpy(boxes[:, :4]).to(self.device), NARROW)
+                for picture, boxes in zip(stack, found, strict=True)
+                if len(boxes)
+            ]
+            if not chips:
+                return [(boxes, np.zeros((0, 2 * NUM_POINTS), np.float32)) for boxes in found]
+            points = self._draw(torch.cat(chips)).float().cpu().numpy()
+        return list(zip(found, np.split(points, np.cumsum([len(boxes) for boxes in found])[:-1]), strict=True))
 
     def _face(self, rgb: NDArray[np.uint8], seen: FaceObservation, points: NDArray[np.float32]) -> Face:
         patch = cut_patch(rgb, seen.box)

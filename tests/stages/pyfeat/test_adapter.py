@@ -32,13 +32,26 @@ def test_files_that_hold_something_else_are_one_line(weights: dict[str, Path], t
 def test_classifiers_that_could_run_code_are_not_opened(tmp_path: Path) -> None:
     import skops.io
     from sklearn.preprocessing import FunctionTransformer
+    from sklearn.tree import DecisionTreeClassifier
 
     from stages.pyfeat.adapter import Classifiers
 
     path = tmp_path / "tampered.skops"
-    skops.io.dump(FunctionTransformer(Path.unlink), path)
-    with pytest.raises(CheckpointError, match="could run code; not opened"):
-        Classifiers("xgb", path, "cpu")
+    tree = DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])  # scikit-learn's own, and reads anywhere in memory where it is told to
+    for tampered in (FunctionTransformer(Path.unlink), tree):
+        skops.io.dump(tampered, path)
+        with pytest.raises(CheckpointError, match="could run code; not opened"):
+            Classifiers("xgb", path, "cpu")
+
+
+@pytest.mark.parametrize("variant", ["xgb", "svm"])
+def test_classifiers_hold_no_more_than_is_trusted_and_all_of_that_is_met(variant: str, weights: dict[str, Path]) -> None:
+    import skops.io
+
+    from stages.pyfeat.adapter import _TRUSTED
+
+    kinds = set(skops.io.get_untrusted_types(file=weights[f"pyfeat-{variant}"]))
+    assert kinds == {kind for kind in _TRUSTED if variant.upper() in kind or (variant == "xgb" and kind.startswith("xgboost."))}
 
 
 def test_a_face_whose_points_lie_on_a_line_costs_itself_only(weights: dict[str, Path]) -> None:
@@ -67,3 +80,37 @@ def test_gradients_stay_on_while_networks_are_made(weights: dict[str, Path]) -> 
 
     FaceNet(weights["pyfeat-retinaface"], "cpu", 0.5)
     assert torch.is_grad_enabled()
+
+
+def test_boxes_and_points_are_those_of_pyfeat_to_the_bit(weights: dict[str, Path], tmp_path: Path) -> None:
+    """On drawn weights: those that find spots are mostly zeros, which no order of sums can change."""
+    from feat.face_detectors.Retinaface.Retinaface_model import RETINAFACE_R34_CFG, RetinaFace
+    from feat.face_detectors.Retinaface.Retinaface_test import Retinaface
+    from feat.landmark_detectors.mobilefacenet_test import MobileFaceNet
+    from safetensors.torch import save_file
+
+    from stages.pyfeat.adapter import FaceNet, LandmarkNet
+
+    random = torch.Generator().manual_seed(0)
+    stored = torch.randint(0, 256, (1, 96, 128, 3), generator=random, dtype=torch.uint8)  # as a decoder leaves it
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = RetinaFace(RETINAFACE_R34_CFG).train()
+        with torch.no_grad():
+            for _ in range(3):
+                net(stored.permute(0, 3, 1, 2).float() - 115)  # norms learn what the layers put out
+    path = tmp_path / "drawn.safetensors"
+    save_file({name: v.contiguous() for name, v in net.state_dict().items()}, path)
+    theirs = Retinaface(device="cpu", detection_threshold=0.3, pretrained="no")
+    torch.set_grad_enabled(True)  # which the line above turned off
+    theirs.net.load_state_dict(net.state_dict())
+    wanted = np.float32(theirs(stored.permute(0, 3, 1, 2).contiguous())[0])
+    found = FaceNet(path, "cpu", 0.3)(stored.permute(0, 3, 1, 2).float())[0]
+    assert len(wanted) > 20 and len(np.unique(wanted[:, 4])) > 20
+    np.testing.assert_array_equal(found, wanted)
+
+    points = MobileFaceNet([112, 112], 136)
+    points.load_state_dict(torch.load(weights["pyfeat-mobilefacenet"], weights_only=True)["state_dict"])
+    chips = torch.rand(4, 3, 112, 112, generator=random)
+    with torch.inference_mode():
+        assert torch.equal(LandmarkNet(weights["pyfeat-mobilefacenet"], "cpu")(chips), points.eval()(chips)[0])

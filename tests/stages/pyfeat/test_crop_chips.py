@@ -37,12 +37,14 @@ def mesh_row(roll_deg: float) -> tuple[np.ndarray, dict[str, Any]]:
 @pytest.mark.parametrize("roll_deg", [0.0, 25.0])
 @pytest.mark.parametrize("kind", ["narrow", "square"])
 def test_a_chip_from_a_crop_shows_what_the_picture_shows(kind: str, roll_deg: float, weights: dict[str, Path]) -> None:
-    from stages.pyfeat import adapter, crop_chips
+    from stages.pyfeat.chips import NARROW, SQUARE, cut_chips
+    from stages.pyfeat.crop_chips import chips_of_crops
 
     picture, row = mesh_row(roll_deg)
-    whole = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    wanted = getattr(adapter, f"{kind}_chips")(whole, torch.from_numpy(row["box"])[None], torch.zeros(1, dtype=torch.long)).numpy()
-    found = getattr(crop_chips, f"{kind}_chips_of_crops")([row])
+    cut = {"narrow": NARROW, "square": SQUARE}[kind]
+    whole = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+    wanted = cut_chips(whole, torch.from_numpy(row["box"])[None], cut).numpy()
+    found = chips_of_crops([row], cut)
     assert found.shape == wanted.shape and found.dtype == np.float32
     middle = slice(wanted.shape[-1] // 4, 3 * wanted.shape[-1] // 4)  # corners may lie outside the crop
     assert np.abs(found - wanted)[..., middle, middle].mean() < 0.02

@@ -12,16 +12,15 @@ pytestmark = pytest.mark.slow  # py-feat's import
 @pytest.mark.parametrize(
     "box", [(60, 40, 120, 130), (-30, -20, 50, 80), (100, 60, 185, 150), (10.3, 20.7, 30.9, 49.2), (-40, 10, 45, 110)], ids=str
 )
-@pytest.mark.parametrize("cutter", ["narrow_chips", "square_chips"])
-def test_chips_of_a_patch_equal_those_of_the_whole_picture(box: tuple[float, ...], cutter: str, weights: dict[str, Path]) -> None:
-    from stages.pyfeat import adapter
+@pytest.mark.parametrize("kind", ["narrow", "square"])
+def test_chips_of_a_patch_equal_those_of_the_whole_picture(box: tuple[float, ...], kind: str, weights: dict[str, Path]) -> None:
+    from stages.pyfeat.chips import NARROW, SQUARE, cut_chips
     from stages.pyfeat.patches import chips_of, cut_patch, encode_patch, patch_of_row
 
     picture = np.random.default_rng(0).integers(0, 256, (140, 160, 3), np.uint8)
     where = np.array(box, np.float32)
-    cut = getattr(adapter, cutter)
-    whole = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    wanted = cut(whole, torch.from_numpy(where)[None], torch.zeros(1, dtype=torch.long))
+    cut = {"narrow": NARROW, "square": SQUARE}[kind]
+    wanted = cut_chips(torch.from_numpy(picture).permute(2, 0, 1).float() / 255, torch.from_numpy(where)[None], cut)
     patch = cut_patch(picture, where)
     row = {
         "patch": encode_patch(patch.pixels, "png", 92),
