@@ -19,8 +19,8 @@ from pipelines.forge_sources import read_identities
 from schemas.errors import ArchiveError
 from tests import hostile
 from tests.conftest import SINGLE_FACE
+from tests.pipelines.clips import short_clip
 from tests.pipelines.test_cli import fauscan, refused
-from tests.pipelines.test_kills import short_clip
 
 pytestmark = pytest.mark.slow
 
