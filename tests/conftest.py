@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 _LONG = (
-    "test_cluster", "test_forge_leak", "test_isolation", "test_forge", "test_kills", "test_dvc", "test_train", "test_nightly", "test_engine",
-    "test_from_forge_to_figures",
+    "test_cluster", "test_forge_leak", "test_isolation", "test_forge", "test_kills", "test_dvc", "test_train", "test_nightly",
+    "test_engine", "test_from_forge_to_figures",
 )  # fmt: skip
 """Files of a minute or more. Between two that start a Ray of their own is one that does not."""
 
