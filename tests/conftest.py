@@ -20,10 +20,18 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+_LONG = (
+    "test_cluster", "test_forge_leak", "test_isolation", "test_forge", "test_kills", "test_dvc", "test_train", "test_nightly",
+    "test_engine", "test_from_forge_to_figures",
+)  # fmt: skip
+"""Files of a minute or more. Between two that start a Ray of their own is one that does not."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: several processes that take file after file then end at about the same time."""
+    """Long files first, then others with slow tests: several processes that take file after file then end at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    place = {name: number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: (place.get(item.path.stem, len(place)), item.path not in slow))
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 
 def roc_auc(truth: ArrayLike, score: ArrayLike) -> float | None:
@@ -20,6 +19,8 @@ def roc_auc(truth: ArrayLike, score: ArrayLike) -> float | None:
     Raises:
         ValueError: other shapes, another label, or a score that is not finite.
     """
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - seconds, which a run without truth need not wait
+
     y, s = checked(truth, score)
     return float(roc_auc_score(y, s)) if _both(y) else None
 
@@ -29,6 +30,8 @@ def average_precision(truth: ArrayLike, score: ArrayLike) -> float | None:
 
     Arguments, result and errors as for `roc_auc`. A useless score has the share of fakes, not one half.
     """
+    from sklearn.metrics import average_precision_score  # noqa: PLC0415 - seconds, which a run without truth need not wait
+
     y, s = checked(truth, score)
     return float(average_precision_score(y, s)) if _both(y) else None
 
@@ -39,6 +42,8 @@ def eer(truth: ArrayLike, score: ArrayLike) -> float | None:
     Vertices run from the highest threshold down and none is left out: scikit-learn's shortened curve can lose the very
     vertex. Arguments, result and errors as for `roc_auc`.
     """
+    from sklearn.metrics import roc_curve  # noqa: PLC0415 - seconds, which a run without truth need not wait
+
     y, s = checked(truth, score)
     if not _both(y):
         return None
@@ -58,6 +63,8 @@ def accuracy(truth: ArrayLike, score: ArrayLike, threshold: float = 0.5) -> floa
 
 def roc_points(truth: ArrayLike, score: ArrayLike, most: int = 200) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """The ROC curve for a plot: false and true positive rate and threshold of at most `most` vertices, (M,) each; empty for one class."""
+    from sklearn.metrics import roc_curve  # noqa: PLC0415 - seconds, which a run without truth need not wait
+
     y, s = checked(truth, score)
     if not _both(y):
         return np.zeros(0), np.zeros(0), np.zeros(0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student_t
 
 from stages.hysteresis import runs
 from stages.metrics.binary import checked
@@ -117,6 +116,8 @@ def fake_above_for_strangers(
     needed = np.array([_logit(threshold) for threshold in thresholds])
     bound = float(needed[0]) + ALONE_LOGITS
     if len(needed) > 1:
+        from scipy.stats import t as student_t  # noqa: PLC0415 - seconds, which a run without truth need not wait
+
         spread = needed.std(ddof=1) * np.sqrt(1 + 1 / len(needed))
         bound = float(needed.mean() + student_t.ppf(confidence, len(needed) - 1) * spread)
     # The way to logits and back may round down.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import NO_FACE, SINGLE_FACE
 from tests.pipelines import s3_server
-from tests.pipelines.test_cli import fauscan
+from tests.pipelines.here import run_here
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +21,7 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for clip in (SINGLE_FACE, NO_FACE):
         shutil.copy(clip.path, root / "archive")
     (root / "archive" / "broken.mp4").write_bytes(SINGLE_FACE.path.read_bytes()[:2000])
-    done = fauscan("run", root / "archive", "-w", root / "ws", "--engine", "local")
-    assert done.returncode == 0, done.stderr
+    run_here(root / "archive", root / "ws")
     return root / "ws"
 
 

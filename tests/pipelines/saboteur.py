@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import SINGLE_FACE
-
 GATE = "FAUSCAN_TEST_GATE"
 """Names a folder: who decodes a `gate` video writes down its process id there, and waits until the folder holds `open`."""
+
+HANGS = "FAUSCAN_TEST_HANGS"
+"""Names a file that is written when a `hang` video begins to hang."""
 
 _HOOK = """
 import importlib.util, os, sys
@@ -33,6 +34,8 @@ class Hook:
                     ctypes.string_at(0)
                 if "hang" in path.name:
                     import ctypes
+                    if os.environ.get("FAUSCAN_TEST_HANGS"):
+                        open(os.environ["FAUSCAN_TEST_HANGS"], "w").close()
                     ctypes.PyDLL(None).sleep(10_000)  # holds the interpreter's lock, as a native hang does
                 if "gate" in path.name:
                     import time
@@ -41,9 +44,12 @@ class Hook:
                     while not os.path.exists(os.path.join(folder, "open")):
                         time.sleep(0.05)
                 if "bomb" in path.name:
+                    import time
                     kept = []
                     while True:
-                        kept.append(bytes(2**24))
+                        if len(kept) < 150:  # 2.5 GB: above the limit, and nothing that endangers the machine if nobody looks
+                            kept.append(b"x" * 2**24)
+                        time.sleep(0.005)
                 return whole(path, *rest)
 
             module.scan_video = scan_video
@@ -61,18 +67,6 @@ def sabotage(folder: Path) -> dict[str, str]:
     (folder / "sitecustomize.py").write_text(_HOOK, encoding="utf-8")
     root = Path(__file__).parents[2]
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(root)])}
-
-
-def different_clips(folder: Path, *names: str) -> None:
-    """The same short clip under many names, each with a digest of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, name in enumerate(names):
-        write_clip(folder / name, i)
-
-
-def write_clip(path: Path, number: int) -> None:
-    """The short clip, made different by a number in a box that no player reads."""
-    path.write_bytes(SINGLE_FACE.path.read_bytes() + (16).to_bytes(4, "big") + b"free" + number.to_bytes(8, "big"))
 
 
 def fauscan_in(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:

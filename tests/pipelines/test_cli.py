@@ -116,6 +116,6 @@ cli._guard(command)
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_while_the_process_ends_is_no_traceback(name: str, code: int, does: str) -> None:
     script = ENDING.format(name=name, does=does.format(name=name))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=900, cwd=Path(__file__).parents[2])
     assert done.returncode == code, done.stderr
     assert "_Stopped" not in done.stderr and "went on" not in done.stdout

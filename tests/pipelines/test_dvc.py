@@ -18,7 +18,7 @@ from pipelines.parquet import write_if_changed
 from pipelines.step import UNIT_STEPS
 from pipelines.weights.records import LOCK_FILE, read_lock
 from schemas.tables import MANIFEST, PROVENANCE
-from tests.conftest import FACE_NOFACE, SINGLE_FACE
+from tests.pipelines.clips import FRAMES, different_clips, write_clip
 from tests.pipelines.curate.test_run import RECIPE, digests, write_tables
 from tests.pipelines.test_cli import fauscan
 
@@ -52,8 +52,7 @@ def test_steps_that_use_fetched_weights_depend_on_the_lock_which_init_begins(tmp
 @pytest.mark.slow
 def test_init_repro_nothing_new_new_parameter_new_file(tmp_path: Path) -> None:
     archive, workspace = tmp_path / "archive", tmp_path / "ws"
-    archive.mkdir()
-    shutil.copy(SINGLE_FACE.path, archive)
+    different_clips(archive, "a.mp4")
     done = fauscan("init", workspace, "--archive", archive)
     assert done.returncode == 0, done.stderr
     assert run(workspace, "git", "status", "--porcelain").stdout == ""
@@ -64,7 +63,7 @@ def test_init_repro_nothing_new_new_parameter_new_file(tmp_path: Path) -> None:
     params.write_text(params.read_text(encoding="utf-8").replace("name: ray", "name: local"), encoding="utf-8")
     repro(workspace)
     first = pl.read_parquet(workspace / "data" / "labels")
-    assert first.height == SINGLE_FACE.frames
+    assert first.height == FRAMES
     assert (workspace / "reports" / "index.html").is_file()
     changed = run(workspace, "git", "status", "--porcelain").stdout
     assert "store/" not in changed
@@ -79,10 +78,10 @@ def test_init_repro_nothing_new_new_parameter_new_file(tmp_path: Path) -> None:
     assert "smooth_ticks" in planned or "label" in planned
     assert "faces:" not in planned
 
-    shutil.copy(FACE_NOFACE.path, archive)
+    write_clip(archive / "b.mp4", 1)
     grown = repro(workspace)
     assert "faces      1 videos" in grown
-    assert pl.read_parquet(workspace / "data" / "labels").height == SINGLE_FACE.frames + FACE_NOFACE.frames
+    assert pl.read_parquet(workspace / "data" / "labels").height == 2 * FRAMES
 
 
 @pytest.mark.slow

@@ -66,12 +66,13 @@ def test_an_error_of_ours_comes_through_too(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_task_that_takes_its_ray_worker_along_is_missed_once_the_others_are_done() -> None:
+def test_a_task_that_takes_its_ray_worker_along_is_missed_once_the_others_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_TRIES", 2)  # the first is with all others, each later one is alone
     answers: list[tuple[int, int]] = []
-    tasks = engine.run([999, 1, 2, 3, 4], functools.partial(Double, 0), EngineParams(name="ray", workers=1))
-    with pytest.raises(FauScanError, match="1 of 5 tasks lost their Ray worker 3 times"):
+    tasks = engine.run([999, 1, 2], functools.partial(Double, 0), EngineParams(name="ray", workers=1))
+    with pytest.raises(FauScanError, match="1 of 3 tasks lost their Ray worker 2 times"):
         answers.extend(tasks)
-    assert sorted(answers) == [(i, 2 * i) for i in (1, 2, 3, 4)]
+    assert sorted(answers) == [(i, 2 * i) for i in (1, 2)]
 
 
 @pytest.mark.slow

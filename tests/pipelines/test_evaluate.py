@@ -16,7 +16,7 @@ from pipelines.whole import open_for_run
 from pipelines.workspace import Workspace
 from schemas.errors import CheckpointError, FauScanError, ParamsError, TruthError, WorkspaceError
 from schemas.tables import FAILURES, INVENTORY, LABELS, PROVENANCE, SEGMENTS
-from tests.conftest import SINGLE_FACE
+from tests.pipelines.clips import different_clips
 from tests.pipelines.test_cli import fauscan, refused
 from tests.stages.test_evaluate import perfect
 from tests.stages.test_truth_frames import table
@@ -171,22 +171,20 @@ def test_the_command_line_says_it_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_only_clips_of_the_split_are_labelled(tmp_path: Path) -> None:
+def test_only_clips_of_the_split_are_labelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "forged"
-    data.mkdir()
-    for name in ("a.mp4", "b.mp4", "c.mp4"):
-        (data / name).write_bytes(SINGLE_FACE.path.read_bytes() + name.encode())
+    different_clips(data, "a.mp4", "b.mp4", "c.mp4")
     rows = [
         {"file": "a.mp4", "split": "test", "kind": "real"},
-        {"file": "b.mp4", "split": "test", "kind": "mouth", "modify_video": True, "fake_periods": [[0.5, 1.5]]},
+        {"file": "b.mp4", "split": "test", "kind": "mouth", "modify_video": True, "fake_periods": [[0.5, 1.0]]},
         {"file": "c.mp4", "split": "train", "kind": "real"},
     ]
     (data / "metadata.json").write_text(json.dumps(rows), encoding="utf-8")
     for _ in range(2):
-        done = fauscan("evaluate", "--data", data, "--engine", "local")
-        assert done.returncode == 0, done.stderr
-        assert "lite on forged, split test" in done.stdout
-    assert "nothing new (2 videos already done)" in done.stderr
+        evaluate(EvaluateJob([data], engine="local", resamples=10))
+        said = capsys.readouterr()
+        assert "lite on forged, split test" in said.out
+    assert "nothing new (2 videos already done)" in said.err
     (result,) = json.loads((tmp_path / "forged-labels" / "reports" / EVALUATION_NAME).read_text(encoding="utf-8"))["results"]
     assert (result["clips"]["judged"], result["missing_labels"], result["missing_truth"]) == (2, [], [])
     assert result["heads"]["total"]["kinds"]["mouth"]["coverage"] == 1.0

@@ -17,7 +17,10 @@ from tests.pipelines.test_cli import fauscan
 pytestmark = [pytest.mark.slow, needs_shared]
 
 PEOPLE = {"bbaf2n": "s1", "brbk7n": "s2", "lbax4n": "s3"}
-FORGE = {"forgeries_per_take": 2, "forgeries_per_identity": 0, "splits": {"train": 0.34, "dev": 0.33, "test": 0.33}}
+FORGE = {
+    "forgeries_per_take": 2, "forgeries_per_identity": 0, "excerpt": {"look_minutes": 0.035},
+    "splits": {"train": 0.34, "dev": 0.33, "test": 0.33},
+}  # fmt: skip
 RECIPE = {"targets": {"target_from": "truth"}, "clips": {"stride_ticks": 25}}
 TINY = {
     "network": {"dim": 32, "video_width": 4, "crop_px": 32}, "au_steps": 2, "picture_steps": 2, "picture_batch": 4, "steps": 4,
@@ -41,7 +44,7 @@ def test_forge_adapter_run_curate_train_evaluate(tmp_path):
     for name, content in (("forge", FORGE), ("set", RECIPE), ("train", TINY)):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
-    succeed("forge", source, forged, "--seed", "1", "--recipe", tmp_path / "forge.yaml")
+    succeed("forge", source, forged, "--seed", "1", "--recipe", tmp_path / "forge.yaml", "--workers", 1)
     truth = {row["file"]: row for row in json.loads((forged / "metadata.json").read_text(encoding="utf-8"))}
     succeed("run", forged, "-w", workspace, "--engine", "local")
     inventory = pl.read_parquet(workspace / "data" / "inventory.parquet").filter(pl.col("truth_fake").is_not_null())

@@ -19,8 +19,8 @@ from pipelines.forge_sources import read_identities
 from schemas.errors import ArchiveError
 from tests import hostile
 from tests.conftest import SINGLE_FACE
+from tests.pipelines.clips import short_clip
 from tests.pipelines.test_cli import fauscan, refused
-from tests.pipelines.test_kills import short_clip
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +117,7 @@ def clean(text: str) -> bool:
 
 def test_every_file_has_an_end_and_a_reason_and_nothing_reaches_the_terminal(tmp_path: Path) -> None:
     archive, ws, params = make_archive(tmp_path), tmp_path / "ws", tmp_path / "params.yaml"
-    params.write_text("limits: {memory_mb: 1500, timeout_s: 60}\nengine: {workers: 1}", encoding="utf-8")
+    params.write_text("limits: {memory_mb: 1500}\nengine: {workers: 1}", encoding="utf-8")
     done = fauscan("run", archive, "-w", ws, "--engine", "local", "--params", params)
     assert done.returncode == 0, done.stderr
     assert clean(done.stdout + done.stderr)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -18,8 +20,9 @@ from pipelines.plan import Plan, make_plan
 from pipelines.runlog import read_log
 from pipelines.workspace import Workspace
 from schemas.errors import BusyError, ParamsError, WorkspaceError
-from tests.conftest import NO_FACE, SINGLE_FACE
-from tests.pipelines.saboteur import write_clip
+from tests.conftest import NO_FACE
+from tests.pipelines.clips import FRAMES, different_clips, write_clip
+from tests.pipelines.saboteur import GATE, sabotage
 from tests.pipelines.test_cli import fauscan
 from tests.pipelines.test_whole import tree
 
@@ -60,7 +63,7 @@ class Nights:
         labels = pl.read_parquet(self.root / "data" / "labels")
         done = inventory.filter(pl.col("outcome") == "done")
         assert set(labels["content_id"]) == set(done["content_id"])
-        assert set(labels.group_by("content_id").len()["len"]) == {SINGLE_FACE.frames}
+        assert set(labels.group_by("content_id").len()["len"]) == {FRAMES}
 
 
 def computed(count: int) -> dict[str, int]:
@@ -189,52 +192,55 @@ def test_what_is_no_time_is_refused_by_name(text: str) -> None:
         seconds(text, "--budget")
 
 
-def _stop_during(line_start: str, number: int, root: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pipelines.cli", "nightly", "-w", str(root), "--settle", "0"]
+def _stop_while_a_video_is_decoded(number: int, root: Path, folder: Path) -> None:
+    """A night that gets the signal when the faces of one video are there and those of another, `gate.mp4`, are being worked on."""
+    gate = folder / "gate"
+    gate.mkdir()
     # Where the tests themselves run in a shell's background, Ctrl-C is switched off for all that they start.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.cli", "nightly", "-w", str(root), "--settle", "0"],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**sabotage(folder / "hook"), GATE: str(gate)},
+        )
     finally:
         signal.signal(signal.SIGINT, before)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(line_start):
-            break
+    while not list(gate.iterdir()) or not list(root.glob("store/faces/*/*/receipt.json")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
     process.send_signal(number)
-    return process
+    _, said = process.communicate(timeout=600)
+    assert process.returncode == 128 + number, said
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
-    write_clip(nights.archive / "a.mp4", 1)
-    process = _stop_during("faces", signal.SIGINT, nights.root)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.wait(timeout=120) == 130, said
-    assert "Traceback" not in said
+    different_clips(nights.archive, "a.mp4", "gate.mp4")
+    _stop_while_a_video_is_decoded(signal.SIGINT, nights.root, tmp_path)
     _, did, _ = nights.run()
-    assert did == {"inventory": 0} | computed(1) | {"faces": 0}
+    assert did == {"inventory": 0} | computed(2) | {"faces": 1}
 
 
 @pytest.mark.slow
 def test_a_night_by_dvc_that_is_terminated_goes_on_the_next_night(tmp_path: Path) -> None:
     archive, root = tmp_path / "archive", tmp_path / "ws"
     archive.mkdir()
-    write_clip(archive / "a.mp4", 1)
+    different_clips(archive, "a.mp4", "gate.mp4")
     assert fauscan("init", root, "--archive", archive).returncode == 0
-    params = (root / "params.yaml").read_text(encoding="utf-8").replace("name: ray", "name: local")
+    params = (root / "params.yaml").read_text(encoding="utf-8")
+    params, replaced = re.subn(r"max_videos: \d+", "max_videos: 1", params.replace("name: ray", "name: local"))
+    assert replaced == 1
     (root / "params.yaml").write_text(params, encoding="utf-8")
-    process = _stop_during("faces", signal.SIGTERM, root)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.wait(timeout=120) == 143, said
-    assert "Traceback" not in said
+    _stop_while_a_video_is_decoded(signal.SIGTERM, root, tmp_path)
     done = fauscan("nightly", "-w", root, "--settle", "0", "--tag")
     assert done.returncode == 0, done.stderr
-    assert "faces      nothing new" in done.stderr
-    assert pl.read_parquet(root / "data" / "labels").height == SINGLE_FACE.frames
+    assert re.search(r"^faces      1 videos in .*, 1 already done$", done.stderr, re.MULTILINE)
+    assert pl.read_parquet(root / "data" / "labels").height == 2 * FRAMES
     log = subprocess.run(["git", "log", "--oneline", "--decorate"], cwd=root, capture_output=True, text=True, check=True).stdout
     assert "tag: labels-" in log.splitlines()[0]
     assert "Labels of" in log.splitlines()[0]

@@ -109,7 +109,7 @@ def test_a_dvc_remote_carries_the_labels_to_another_machine(s3: S3Server, bucket
 
     def run(folder: Path, *command: str) -> str:
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -19,6 +19,11 @@ def test_torch_is_imported_only_where_it_computes(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_run_without_truth_imports_nothing_that_figures_need() -> None:
+    code = "import sys, pipelines.whole, pipelines.evaluate_known; sys.exit(bool({'sklearn', 'scipy.stats'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_reading_what_a_checkpoint_says_needs_no_torch() -> None:
     code = (
         "import sys; from pathlib import Path; from fauforensics.checkpoint_info import read_info;"

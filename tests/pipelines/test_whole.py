@@ -1,4 +1,4 @@
-"""The whole chain on real clips: both engines, the same bytes; nothing new, nothing done."""
+"""The whole chain on real clips; nothing new, nothing done. (That both engines write the same bytes, test_isolation.py shows.)"""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from pipelines.cli import app
+from pipelines.listing import update_inventory
+from pipelines.publish import publish_labels
+from pipelines.step import UNIT_STEPS, run_step
+from pipelines.workspace import Workspace
 from tests.conftest import FACE_NOFACE, NO_FACE, SHARED, SINGLE_FACE, WOLFGANG
-from tests.pipelines.test_cli import fauscan
+from tests.pipelines.clips import FRAMES, different_clips, short_clip, write_clip
+from tests.pipelines.here import run_here
+from tests.pipelines.test_cli import fauscan, refused
 
 GRID = sorted((SHARED / "media" / "grid").rglob("*.mpg"))[:2]
 """Two talkers of 75 frames each, where ../shared is there."""
@@ -97,48 +105,32 @@ def test_provenance_and_report_are_there(workspace: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_run_computes_nothing_and_changes_nothing(workspace: Path, archive: Path) -> None:
+def test_a_second_run_computes_nothing_and_changes_nothing(workspace: Path, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {name: (workspace / name).stat().st_mtime_ns for name in tree(workspace)}
-    done = fauscan("run", archive, "--workspace", workspace, "--engine", "local")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("nothing new") == 6
+    run_here(archive, workspace)
+    assert capsys.readouterr().err.count("nothing new") == 6
     assert {name: (workspace / name).stat().st_mtime_ns for name in tree(workspace)} == before
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_bytes(workspace: Path, archive: Path, tmp_path: Path) -> None:
-    done = fauscan("run", archive, "--workspace", tmp_path / "ray", "--engine", "ray")
-    assert done.returncode == 0, done.stderr
-    for part in ("data", "store"):
-        ours, theirs = tree(workspace / part), tree(tmp_path / "ray" / part)
-        assert sorted(ours) == sorted(theirs)
-        # The ledgers hold the files' times on this disk; they are the same, for the archive is.
-        assert [n for n in ours if ours[n] != theirs[n]] == []
-    assert (workspace / "reports" / "metrics.json").read_bytes() == (tmp_path / "ray" / "reports" / "metrics.json").read_bytes()
-    assert "Warning" not in done.stderr
-
-
-@pytest.mark.slow
-def test_a_new_file_leaves_old_units_alone(workspace: Path, archive: Path, tmp_path: Path) -> None:
+def test_a_new_file_leaves_old_units_alone(workspace: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     grown, copy = tmp_path / "archive", tmp_path / "ws"
     shutil.copytree(archive, grown)
     shutil.copytree(workspace, copy)
     params = copy / "params.yaml"
     params.write_text(params.read_text(encoding="utf-8").replace(str(archive), str(grown)), encoding="utf-8")
     old = tree(copy / "store" / "faces")
-    data = bytearray(SINGLE_FACE.path.read_bytes())
-    (grown / "new.mp4").write_bytes(data + b"\x00\x00\x00\x08free")
-    done = fauscan("run", grown, "--workspace", copy, "--engine", "local")
-    assert done.returncode == 0, done.stderr
+    write_clip(grown / "new.mp4", 1)
+    run_here(grown, copy)
     new = tree(copy / "store" / "faces")
     assert {n: new[n] for n in old} == old
     assert len(new) == len(old) + 3
-    assert labels(copy).filter(pl.col("uri") == "new.mp4").height == SINGLE_FACE.frames
+    assert labels(copy).filter(pl.col("uri") == "new.mp4").height == FRAMES
     # And when it is taken away again, its rows go and nothing is computed.
     (grown / "new.mp4").unlink()
-    done = fauscan("run", grown, "--workspace", copy, "--engine", "local")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("nothing new") >= 5
+    capsys.readouterr()
+    run_here(grown, copy)
+    assert capsys.readouterr().err.count("nothing new") >= 5
     assert labels(copy).height == labels(workspace).height
 
 
@@ -151,63 +143,61 @@ def test_a_workspace_is_for_one_archive(workspace: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "code"), [("single_face.mp4", 1), ("copy/again.mp4", 0), ("Wolfgang", 0), ("broken.mp4", 0), ("nothing.mp4", 1)]
-)
-def test_show_finds_a_video_by_the_end_of_its_name(workspace: Path, name: str, code: int) -> None:
-    done = fauscan("show", name, "-w", workspace)
-    if name == "single_face.mp4":
-        code = 0  # an exact match wins
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("name", ["single_face.mp4", "copy/again.mp4", "Wolfgang", "broken.mp4"])
+def test_show_finds_a_video_by_the_end_of_its_name(workspace: Path, name: str) -> None:
+    assert CliRunner().invoke(app, ["show", name, "-w", str(workspace)]).exit_code == 0
 
 
 @pytest.mark.slow
-def test_a_video_that_could_not_be_read_is_read_when_it_can_be(tmp_path: Path) -> None:
-    archive, out, away = tmp_path / "archive", tmp_path / "ws", tmp_path / "away.mov"
-    archive.mkdir()
-    shutil.copy(SINGLE_FACE.path, archive)
-    shutil.copy(FACE_NOFACE.path, archive)
-    out.mkdir()
-    (out / "params.yaml").write_text(f"archive: {{uri: {archive}}}\nengine: {{name: local}}", encoding="utf-8")
+def test_show_says_that_there_is_no_such_file(workspace: Path) -> None:
+    refused(fauscan("show", "nothing.mp4", "-w", workspace), "nothing.mp4: no such file in the inventory")
 
-    def steps(*names: str) -> str:
-        said = ""
-        for name in names:
-            done = fauscan(name, "-w", out)
-            assert done.returncode == 0, done.stderr
-            said += done.stderr
-        return said
 
-    steps("inventory")
-    (archive / FACE_NOFACE.path.name).rename(away)  # the storage has a bad moment
-    steps("faces", "fau", "audio", "score", "label")
+def on_its_own(archive: Path, folder: Path) -> Workspace:
+    """A workspace whose steps are run one by one."""
+    folder.mkdir()
+    (folder / "params.yaml").write_text(f"archive: {{uri: {archive}}}\nengine: {{name: local}}", encoding="utf-8")
+    return Workspace.open(folder)
+
+
+@pytest.mark.slow
+def test_a_video_that_could_not_be_read_is_read_when_it_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive, out, away = tmp_path / "archive", tmp_path / "ws", tmp_path / "away.mp4"
+    different_clips(archive, "here.mp4", "bad moment.mp4")
+    workspace = on_its_own(archive, out)
+    update_inventory(workspace)
+    (archive / "bad moment.mp4").rename(away)  # the storage has one
+    for name in UNIT_STEPS:
+        receipts = run_step(workspace, name)
+    publish_labels(workspace, receipts)
     failures = pl.read_parquet(out / "data" / "failures.parquet").filter(pl.col("outcome") == "failed")
     assert set(failures["reason"]) == {"read_failed"}
-    assert pl.read_parquet(out / "data" / "labels").height == SINGLE_FACE.frames
-    away.rename(archive / FACE_NOFACE.path.name)
-    assert fauscan("run", archive, "-w", out).returncode == 0
-    assert pl.read_parquet(out / "data" / "labels").height == SINGLE_FACE.frames + FACE_NOFACE.frames
+    assert pl.read_parquet(out / "data" / "labels").height == FRAMES
+    away.rename(archive / "bad moment.mp4")
+    run_here(archive, out)
+    assert pl.read_parquet(out / "data" / "labels").height == 2 * FRAMES
     assert pl.read_parquet(out / "data" / "failures.parquet").filter(pl.col("outcome") == "failed").is_empty()
-    assert fauscan("run", archive, "-w", out).stderr.count("nothing new") == 6
+    capsys.readouterr()
+    run_here(archive, out)
+    assert capsys.readouterr().err.count("nothing new") == 6
 
 
 @pytest.mark.slow
-def test_a_video_that_was_away_when_its_unit_was_computed_is_computed_when_it_is_back(tmp_path: Path) -> None:
+def test_a_video_that_was_away_when_its_unit_was_computed_is_computed_when_it_is_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     archive, out, away = tmp_path / "archive", tmp_path / "ws", tmp_path / "away.mp4"
-    archive.mkdir()
-    out.mkdir()
-    for clip in (SINGLE_FACE, NO_FACE):
-        shutil.copy(clip.path, archive)
-    (out / "params.yaml").write_text(f"archive: {{uri: {archive}}}\nengine: {{name: local}}", encoding="utf-8")
-    assert fauscan("inventory", "-w", out).returncode == 0
-    (archive / SINGLE_FACE.path.name).rename(away)
-    for name in ("inventory", "faces"):
-        assert fauscan(name, "-w", out).returncode == 0
-    away.rename(archive / SINGLE_FACE.path.name)
-    for name in ("inventory", "faces"):
-        done = fauscan(name, "-w", out)
-        assert done.returncode == 0
-    assert "faces      1 videos" in done.stderr
+    different_clips(archive, "face.mp4")
+    short_clip(NO_FACE, 10, archive / "nobody.mp4", sound=True)
+    workspace = on_its_own(archive, out)
+    update_inventory(workspace)
+    (archive / "face.mp4").rename(away)
+    update_inventory(workspace)
+    run_step(workspace, "faces")
+    away.rename(archive / "face.mp4")
+    update_inventory(workspace)
+    capsys.readouterr()
+    run_step(workspace, "faces")
+    assert "faces      1 videos" in capsys.readouterr().err
     outcomes = pl.read_parquet(out / "data" / "manifests" / "faces.parquet")
     assert sorted(outcomes["outcome"]) == ["done", "filtered"]

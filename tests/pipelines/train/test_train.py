@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import yaml
 
 from fauforensics.checkpoint import load_checkpoint
 from fauforensics.checkpoint_info import read_info
+from pipelines import engine
 from pipelines.train.state import load_state
 from pipelines.train.train import train
 from schemas.errors import CheckpointError, ParamsError, WorkspaceError
@@ -22,7 +25,10 @@ from tests.pipelines.test_cli import fauscan
 pytestmark = [pytest.mark.slow, needs_shared]
 
 PEOPLE = {"bbaf2n": "s1", "brbk7n": "s2", "lbax4n": "s3", "sbwe5n": "s4"}
-RECIPE = {"forgeries_per_take": 6, "forgeries_per_identity": 0, "splits": {"train": 0.5, "dev": 0.25, "test": 0.25}}
+RECIPE = {
+    "forgeries_per_take": 6, "forgeries_per_identity": 0, "excerpt": {"look_minutes": 0.035},
+    "splits": {"train": 0.5, "dev": 0.25, "test": 0.25},
+}  # fmt: skip
 TINY = {
     "network": {"dim": 32, "video_width": 4, "crop_px": 32}, "au_steps": 2, "picture_steps": 2, "picture_batch": 4, "steps": 4,
     "batch_clips": 2, "stretch_ticks": 30, "validate_every": 4, "warmup_steps": 2,
@@ -41,7 +47,7 @@ def forged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = folder / "forge.yaml"
     recipe.write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
     (folder / "train.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
-    done = fauscan("forge", source, folder / "forged", "--seed", "1", "--recipe", recipe)
+    done = fauscan("forge", source, folder / "forged", "--seed", "1", "--recipe", recipe, "--workers", 1)
     assert done.returncode == 0, done.stderr
     return folder / "forged"
 
@@ -81,6 +87,13 @@ def test_evaluate_prints_a_table_of_the_held_out_speaker(forged, weights):
 
 
 @pytest.fixture
+def _end_of_ray() -> Iterator[None]:
+    yield
+    sys.modules["ray"].shutdown()
+    engine._connect.cache_clear()
+
+
+@pytest.fixture
 def foreign_dashboard():
     """A Ray dashboard at the usual port that knows of no actor, as that of another cluster on this machine."""
 
@@ -110,7 +123,7 @@ def foreign_dashboard():
     server.server_close()
 
 
-@pytest.mark.usefixtures("foreign_dashboard")
+@pytest.mark.usefixtures("foreign_dashboard", "_end_of_ray")
 def test_two_workers_share_the_gradient(forged, tmp_path):
     out = tmp_path / "two.safetensors"
     train(forged, out, overrides=TINY, workers=2, device="cpu", engine_name="local")
