@@ -9,7 +9,6 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from fauforensics.folding import fold_norms
 from fauforensics.trunk import load_trunk
 from schemas.errors import DeviceError
 from schemas.params import FauParams
@@ -37,9 +36,7 @@ class FrozenFeatures:
 
     def __init__(self, params: FauParams, weights: Path) -> None:
         self.device = resolve_device(params.device, "fau.device")
-        self._trunk = load_trunk(weights, params.embedding_input_px)
-        fold_norms(self._trunk)
-        self._trunk.to(self.device)
+        self._trunk = load_trunk(weights, params.embedding_input_px).to(self.device)
         self._batches = Batches(params.batch_faces)
 
     def __call__(self, faces: pa.Table) -> pa.Table:

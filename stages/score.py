@@ -15,8 +15,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from fauforensics import ReferenceFauForensics, load_checkpoint
-from fauforensics.folding import fold_norms
+from fauforensics import load_checkpoint
 from schemas.errors import DeviceError
 from schemas.params import ScoreParams
 from schemas.reasons import Outcome, Reason
@@ -61,8 +60,6 @@ class Score:
         self._params = params
         self.device = resolve_device(params.device)
         net, self.info = load_checkpoint(weights, params.preset, fau_backend)
-        if isinstance(net, ReferenceFauForensics):
-            fold_norms(net)
         self._net = net.to(self.device)
         self._tokens = tokens_of(self._net, self.device)
         self._batches = Batches(params.batch_windows)

@@ -73,7 +73,7 @@ def test_each_window_of_sound_is_levelled_by_its_own_maximum(small: ReferenceFau
 
 @pytest.mark.slow
 def test_pipeline_scores_are_those_of_the_plain_published_network_whatever_the_stride(tmp_path: Path) -> None:
-    """The trunk once a tick, windows in batches, norms folded: all of it against network(video, sound), window by window."""
+    """The trunk once a tick, windows in batches: all of it against network(video, sound), window by window."""
     net = build("reference").eval()
     net.load_reference(filled(net.export_reference(), "public"))
     path = tmp_path / "reference.safetensors"
