@@ -101,7 +101,7 @@ class Theirs:
 
         try:
             frames = VideoDataset(path)
-            for i in (0, len(frames) - 1):
+            for i in range(len(frames)):
                 frames[i]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
             return " ".join(f"{type(error).__name__}: {error}".split())[:160]
