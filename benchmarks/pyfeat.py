@@ -3,8 +3,9 @@
 Both sides run with the weights that the tests make, which cost what the real ones cost in RetinaFace and the landmark network, less in the
 small trees and the smallest backbone. What the faces are is nobody's claim: a made detector finds bright spots, and a threshold chosen for
 each clip leaves about 1.5 a picture. One thread each, in processes that stay, turn by turn; a first, uncounted turn for what each
-keeps (anchors, code that oneDNN makes); medians of the others. CPU seconds, because others may want the machine; wall seconds beside them.
-Peak memory is that of a new process for each side and variant. Needs ../shared/media; writes pyfeat.json; 10 minutes on a quiet machine.
+keeps (anchors, code that oneDNN makes); medians of `turns` others. CPU seconds, because others may want the machine; wall seconds
+beside them. Peak memory is that of a new process for each side and variant. Needs ../shared/media; writes pyfeat.json as it goes, and
+`--resume` goes on from there. 10 minutes on a quiet machine.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_TH
 BRIGHT = 70.0
 FACES_A_PICTURE = 1.5
 PICTURES, PICTURES_FULL_HD = 8, 2  # cut off each clip's beginning without touching a packet; a Full HD picture takes three seconds
-TURNS = 3
+TURNS = 2
 SAMPLED = ("grid_s1", 7, 10)  # of 200 clips of one talker every tenth, from here on
 ALL_VARIANTS = ("pyfeat/single_face.mp4", "sadtalker/art_2-RD_Radio31_000.mp4")
 CROWD = ("pyfeat/single_face.mp4", 0.5)
@@ -238,7 +239,7 @@ def alike(their: dict[str, Any], our: dict[str, Any]) -> dict[str, Any]:
         "faces_compared": len(differences),
         "faces_of_ours_without_a_match": unmatched,
         "faces_of_theirs": len(a),
-        "largest_difference_of_any_action_unit": float(max(differences, default=float("nan"))),
+        "largest_difference_of_any_action_unit": float(max(differences)) if differences else None,
         "faces_that_differ_by_more_than_1e-4": int(sum(d > 1e-4 for d in differences)),
     }
 
@@ -254,6 +255,7 @@ def beside(theirs: Side, ours: Side, path: Path, variant: str, threshold: float)
     their_ms, our_ms = ms(0, "seconds", 0, their["pictures"]), ms(1, "seconds", 0, our["pictures"])
     num_faces = max(1, len(our["rows"]))
     return {
+        "turns": len(turns) - 1,
         "pictures_theirs": their["pictures"],
         "pictures_ours": our["pictures"],
         "faces_a_picture_theirs": round(len(their["rows"]) / their["pictures"], 2),
@@ -273,12 +275,11 @@ def beside(theirs: Side, ours: Side, path: Path, variant: str, threshold: float)
     }
 
 
-def few(scores: list[list[float]]) -> tuple[float, float]:
-    """The threshold that leaves about `FACES_A_PICTURE`, between two scores; and how many it leaves."""
+def few(scores: list[list[float]]) -> float:
+    """The threshold that leaves about `FACES_A_PICTURE`, between two scores."""
     flat = sorted((score for one in scores for score in one), reverse=True)
     place = min(round(FACES_A_PICTURE * len(scores)), len(flat) - 1)
-    threshold = 0.5 if place < 1 else max(0.5, (flat[place - 1] + flat[place]) / 2)
-    return threshold, sum(score >= threshold for score in flat) / len(scores)
+    return 0.5 if place < 1 else max(0.5, (flat[place - 1] + flat[place]) / 2)
 
 
 def rate_of(path: Path) -> float:
@@ -289,8 +290,13 @@ def rate_of(path: Path) -> float:
         return float(container.streams.video[0].average_rate or 0)
 
 
-def measure(folder: Path, environment: dict[str, str], cut: Path) -> dict[str, Any]:
-    """Everything that goes into pyfeat.json."""
+def save(result: dict[str, Any]) -> None:
+    """What is known so far."""
+    (HERE / "pyfeat.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(folder: Path, environment: dict[str, str], cut: Path, result: dict[str, Any]) -> None:
+    """Adds to the result what it lacks."""
     from tests.pyfeat_weights import make_all
 
     make_all(folder, BRIGHT)
@@ -300,55 +306,50 @@ def measure(folder: Path, environment: dict[str, str], cut: Path) -> dict[str, A
     left_out = {clip for i, clip in enumerate(c for c in clips if c.parent.name == many) if i % step != first}
     clips = [clip for clip in clips if clip not in left_out]
     failures = {str(p.relative_to(MEDIA)): why for p in clips if (why := theirs("reads", str(p))) is not None}
-    found: dict[str, Any] = {}
-    thresholds: dict[str, float] = {}
+    failed: dict[str, list[str]] = {}
+    for clip, why in failures.items():
+        failed.setdefault(why, []).append(clip)
+    result["not_read_by_pyfeat"] = {
+        why: names if len(names) <= 12 else f"{len(names)} clips, {names[0]} first" for why, names in failed.items()
+    }
+    found = result.setdefault("clips", {})
     for clip in clips:
         name = str(clip.relative_to(MEDIA))
         if name in failures:
             continue
         path = cut / name.replace("/", "-")
         beginning(clip, path)
-        floor = ours("floor", str(path), "", 0.0)
-        thresholds[name], left = few(floor["scores"])
-        found[name] = {
-            "rate_hz": round(rate_of(clip), 3),
-            "floor_cpu_ms_a_picture": {
-                "retinaface_forward": round(1e3 * floor["forward_s"][0], 1),
-                "decode": round(1e3 * floor["decode_s"][0], 1),
-            },
-            "detection_threshold": thresholds[name],
-        }
-        if left == 0:
-            found[name]["note"] = "no spot is bright enough: no faces"
+        own = found.setdefault(name, {"rate_hz": round(rate_of(clip), 3)})
+        if "detection_threshold" not in own:
+            floor = ours("floor", str(path), "", 0.0)
+            clocks = {"retinaface_forward": floor["forward_s"], "decode": floor["decode_s"]}
+            own["floor_cpu_ms_a_picture"] = {what: round(1e3 * seconds[0], 1) for what, seconds in clocks.items()}
+            own["detection_threshold"] = few(floor["scores"])
         for variant in VARIANTS if name in ALL_VARIANTS else VARIANTS[:1]:
-            found[name][variant] = beside(theirs, ours, path, variant, thresholds[name])
-            print(name, variant, found[name][variant], file=sys.stderr, flush=True)
+            if variant not in own:
+                own[variant] = beside(theirs, ours, path, variant, own["detection_threshold"])
+                save(result)
     name, threshold = CROWD
-    crowd = {variant: beside(theirs, ours, cut / name.replace("/", "-"), variant, threshold) for variant in VARIANTS}
+    path = cut / name.replace("/", "-")
+    crowd = result.setdefault("crowd", {"clip": name})
+    for variant in VARIANTS:
+        if variant not in crowd:
+            crowd[variant] = beside(theirs, ours, path, variant, threshold)
+            save(result)
     theirs.close(), ours.close()
-    memory: dict[str, Any] = {}
-    for name, variant, at in (*((CROWD[0], v, CROWD[1]) for v in VARIANTS), ("latentsync/demo1_video.mp4", "xgb", None)):
-        both = {"theirs": Theirs, "ours": Ours}
-        for side in both:
-            process = Side(side, folder, environment)
-            path = MEDIA / name if at is not None else cut / name.replace("/", "-")
-            process("detect", str(path), variant, thresholds[name] if at is None else at)
-            memory.setdefault(f"{name} {variant}{', crowd, whole clip' if at is not None else ''}", {})[side] = round(process.close())
-    at_25 = {n: v["xgb"]["speed_a_frame_of_the_clip_ours_to_theirs"] for n, v in found.items() if v["rate_hz"] == 25}
-    every = [v["xgb"]["speed_a_picture_ours_to_theirs"] for v in found.values()]
-    failed: dict[str, list[str]] = {}
-    for clip, why in failures.items():
-        failed.setdefault(why, []).append(clip)
-    return {
-        "clips": found,
-        "speed_where_both_look_at_every_frame_25_fps_xgb": at_25,
-        "median_speed_a_picture_xgb": statistics.median(every),
-        "crowd": {"clip": CROWD[0], **crowd},
-        "peak_mb": memory,
-        "not_read_by_pyfeat": {
-            why: names if len(names) <= 12 else f"{len(names)} clips, {names[0]} the first" for why, names in failed.items()
-        },
-    }
+    memory = result.setdefault("peak_mb_in_the_crowd", {})
+    for variant in VARIANTS:
+        for side in ("theirs", "ours"):
+            if side not in memory.setdefault(variant, {}):
+                process = Side(side, folder, environment)
+                process("detect", str(path), variant, threshold)
+                memory[variant][side] = round(process.close())
+                save(result)
+    rates = {name: own["xgb"]["speed_a_frame_of_the_clip_ours_to_theirs"] for name, own in found.items() if own["rate_hz"] == 25}
+    result["speed_where_both_look_at_every_frame_25_fps_xgb"] = rates
+    result["median_speed_a_picture_xgb"] = statistics.median(own["xgb"]["speed_a_picture_ours_to_theirs"] for own in found.values())
+    result["load_average_at_the_end"] = os.getloadavg()[0]
+    save(result)
 
 
 def main() -> None:
@@ -362,16 +363,13 @@ def main() -> None:
         environment = (
             os.environ | ONE_THREAD | {"LD_LIBRARY_PATH": str(libraries), "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": paths}
         )
-        result = measure(folder, environment, cut)
-    result["load_average_at_the_end"] = os.getloadavg()[0]
-    text = json.dumps(result, indent=1)
-    (HERE / "pyfeat.json").write_text(text + "\n", encoding="utf-8")
-    print(text)
+        known = json.loads((HERE / "pyfeat.json").read_text(encoding="utf-8")) if sys.argv[1:] == ["--resume"] else {}
+        measure(folder, environment, cut, known)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 2:
         serve(sys.argv[1], Path(sys.argv[2]))
     else:
         main()
