@@ -10,12 +10,11 @@ from typing import Literal, overload
 import safetensors
 from safetensors.torch import save
 
-from fauforensics.checkpoint_info import ENTRY, FORMAT, OWN_FAU, Calibration, CheckpointInfo, read_info
+from fauforensics.checkpoint_info import ENTRY, FORMAT, OWN_FAU, Calibration, CheckpointInfo, check_fits, read_info
 from fauforensics.fitting import load_fitting
 from fauforensics.network import FauForensics
 from fauforensics.presets import from_config
 from fauforensics.reference import ReferenceFauForensics
-from schemas.errors import CheckpointError
 
 
 def save_checkpoint(
@@ -73,10 +72,7 @@ def load_checkpoint(path: Path, preset: str, fau_backend: str) -> tuple[FauForen
         CheckpointError: unreadable, another preset, trained on another FAU backend, or weights that do not fit.
     """
     info = read_info(path)
-    if info.config.preset != preset:
-        raise CheckpointError(f"{path}: holds preset {info.config.preset!r}, but score.preset is {preset!r}")
-    if info.fau_backend not in (fau_backend, OWN_FAU):
-        raise CheckpointError(f"{path}: was trained on FAU backend {info.fau_backend!r}, but fau.backend is {fau_backend!r}")
+    check_fits(path, info, preset, fau_backend)
     net = from_config(info.config)
     with safetensors.safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping

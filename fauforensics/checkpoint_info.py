@@ -79,6 +79,14 @@ def read_info(path: Path) -> CheckpointInfo:
         raise CheckpointError(f"{path}: its metadata is damaged ({error}); restore it with git or `fauscan init`") from None
 
 
+def check_fits(path: Path, info: CheckpointInfo, preset: str, fau_backend: str) -> None:
+    """Raises CheckpointError where a checkpoint is of another preset, or was trained on action units of another backend."""
+    if info.config.preset != preset:
+        raise CheckpointError(f"{path}: holds preset {info.config.preset!r}, but score.preset is {preset!r}")
+    if info.fau_backend not in (fau_backend, OWN_FAU):
+        raise CheckpointError(f"{path}: was trained on FAU backend {info.fau_backend!r}, but fau.backend is {fau_backend!r}")
+
+
 def _calibration(raw: dict[str, Any]) -> Calibration:
     read = Calibration(**raw)
     numbers = [read.fake_above, read.real_below, *(table[head] for table in (read.scale, read.shift) for head in HEADS)]

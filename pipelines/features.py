@@ -1,11 +1,11 @@
-"""Features: which frozen network's features a workspace keeps, and whether its checkpoint wants those."""
+"""Features: which frozen network's features a workspace keeps, and whether its checkpoint can score what the workspace makes."""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
 
-from fauforensics.checkpoint_info import CheckpointInfo, read_info
+from fauforensics.checkpoint_info import CheckpointInfo, check_fits, read_info
 from pipelines.workspace import Workspace
 from schemas.errors import CheckpointError
 from schemas.params import FauParams
@@ -23,14 +23,15 @@ def features_name(workspace: Workspace) -> str | None:
     return fau.name if fau.embedding == "multitask" else _trunk_name(workspace.embedding_weights(), fau)
 
 
-def check_features(workspace: Workspace) -> None:
-    """Before anything is scored: stored features stand for what the checkpoint's own encoder would see, or was trained on.
+def check_checkpoint(workspace: Workspace) -> None:
+    """Before anything is computed for it: the checkpoint has the preset, was trained on these action units and on these features.
 
     Raises:
-        CheckpointError: they do not, or are not kept; the message says which parameter to change.
+        CheckpointError: it does not; the message says which parameter to change.
     """
     path = workspace.weights()
     info, fau = read_info(path), workspace.params.fau
+    check_fits(path, info, workspace.params.score.preset, fau.name)
     if info.config.preset == "reference":
         if fau.embedding == "me-graphau" and path != workspace.embedding_weights():
             own, kept = _trunk_name(path, fau), features_name(workspace)

@@ -9,6 +9,7 @@ import polars as pl
 from rich.table import Table
 
 from pipelines.due import find_due
+from pipelines.features import check_checkpoint
 from pipelines.listing import read_inventory
 from pipelines.progress import console
 from pipelines.runlog import read_log
@@ -77,8 +78,14 @@ class Plan:
 
 
 def make_plan(workspace: Workspace, settle_s: float = 0.0) -> Plan:
-    """Raises ArchiveError or WorkspaceError when archive or store can't be read, WeightsError where a run would miss its weights."""
+    """The plan of one night.
+
+    Raises:
+        ArchiveError, WorkspaceError: archive or store can't be read.
+        WeightsError, CheckpointError: a run would have no weights, or none that fit.
+    """
     require(workspace.root, needed(workspace.params))
+    check_checkpoint(workspace)
     seen = survey(workspace, settle_s)
     rates = Rates(workspace)
     why = dict(seen.to_read.group_by("why").len().iter_rows())

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines import engine
 from pipelines.chain import STEPS, Fingerprints, step_of
-from pipelines.features import check_features
+from pipelines.features import check_checkpoint
 from pipelines.listing import read_inventory
 from pipelines.parquet import write_if_changed
 from pipelines.progress import StepProgress, console
@@ -46,7 +46,7 @@ def run_step(workspace: Workspace, name: str) -> list[Receipt]:
     step = step_of(name, workspace.params)
     require(workspace.root, step.models)
     if name == "score":
-        check_features(workspace)
+        check_checkpoint(workspace)
     receipts, tasks = due_units(workspace, name)
     already = sum(len(r.outcomes) for r in receipts)
     fingerprint = Fingerprints(workspace).of(name)

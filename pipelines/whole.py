@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.archive import absolute_uri
 from pipelines.chain import Fingerprints
-from pipelines.features import check_features
+from pipelines.features import check_checkpoint
 from pipelines.listing import update_inventory
 from pipelines.params_file import render
 from pipelines.parquet import write_bytes_if_changed
@@ -63,7 +63,7 @@ def label_all(workspace: Workspace, only: Set[str] | None = None) -> None:
         workspace: made by `open_for_run`.
         only: names of the files to label; all of the archive by default.
     """
-    check_features(workspace)
+    check_checkpoint(workspace)
     update_inventory(workspace, only)
     for name in UNIT_STEPS:
         receipts = run_step(workspace, name)

@@ -12,10 +12,12 @@ import torch
 from fauforensics import build, save_checkpoint
 from fauforensics.checkpoint_info import OWN_FAU
 from pipelines.chain import Fingerprints, step_of
-from pipelines.features import check_features, features_name
+from pipelines.features import check_checkpoint, features_name
+from pipelines.plan import make_plan
 from pipelines.weights.folder import path_of
 from pipelines.weights.needed import needed, require
 from pipelines.weights.registry import weight_named
+from pipelines.whole import label_all
 from pipelines.workspace import Workspace
 from schemas.errors import CheckpointError, ParamsError, WeightsError
 from schemas.params import PipelineParams, validate
@@ -54,24 +56,44 @@ KEPT = {"embedding": "me-graphau", "embedding_weights": "a.pth"}
 
 def test_a_checkpoint_may_use_features_of_its_own_trunk_from_whichever_file(folder: Path) -> None:
     for source in ("a.pth", "a.safetensors"):
-        check_features(workspace(folder, score=REFERENCE, fau=KEPT | {"embedding_weights": source}))
-    check_features(workspace(folder, score=REFERENCE))  # it has its trunk
+        check_checkpoint(workspace(folder, score=REFERENCE, fau=KEPT | {"embedding_weights": source}))
+    check_checkpoint(workspace(folder, score=REFERENCE))  # it has its trunk
     names = {features_name(workspace(folder, fau=KEPT | {"embedding_weights": f"{n}.safetensors"})) for n in "ab"}
     assert len(names) == 2
 
 
 def test_features_of_another_trunk_are_refused(folder: Path) -> None:
     with pytest.raises(CheckpointError, match=r"FAU encoder is me-graphau-\w{12}, but .*set fau.embedding_weights: a.safetensors"):
-        check_features(workspace(folder, score=REFERENCE, fau=KEPT | {"embedding_weights": "b.safetensors"}))
+        check_checkpoint(workspace(folder, score=REFERENCE, fau=KEPT | {"embedding_weights": "b.safetensors"}))
 
 
 @pytest.mark.parametrize("fau", [{}, KEPT | {"embedding_weights": "b.safetensors"}])
 def test_a_lite_network_wants_the_features_that_it_was_trained_on(folder: Path, fau: dict[str, str]) -> None:
     more = {"weights": "more.safetensors"}
-    check_features(workspace(folder, score=more, fau=KEPT))
-    check_features(workspace(folder, score={"weights": "lite.safetensors"}, fau=fau))  # which reads none
+    check_checkpoint(workspace(folder, score=more, fau=KEPT))
+    check_checkpoint(workspace(folder, score={"weights": "lite.safetensors"}, fau=fau))  # which reads none
     with pytest.raises(CheckpointError, match=r"more.safetensors: was trained on features of me-graphau-.*set fau.embedding: me-graphau"):
-        check_features(workspace(folder, score=more, fau=fau))
+        check_checkpoint(workspace(folder, score=more, fau=fau))
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"score": {"weights": "a.safetensors"}}, r"a.safetensors: holds preset 'reference', but score.preset is 'lite'"),
+        (
+            {"score": {"weights": "lite.safetensors"}, "fau": {"backend": "pyfeat"}},
+            r"was trained on FAU backend 'mesh', but fau.backend is 'pyfeat-xgb'",
+        ),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_before_the_first_step(
+    folder: Path, tmp_path: Path, sections: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.plan.require", lambda *_: None)  # py-feat's own weights are another matter
+    unfit = workspace(folder, archive={"uri": str(tmp_path / "nothing here")}, **sections)
+    for attempt in (make_plan, label_all):
+        with pytest.raises(CheckpointError, match=said):
+            attempt(unfit)
 
 
 def test_the_chain_keeps_and_reads_the_table_where_it_is_wanted(folder: Path) -> None:
