@@ -18,6 +18,9 @@ from schemas.migrations import identity, migrate
 from schemas.tables import TABLES, table_version
 from stages.contract import as_frame
 
+_DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)
+"""What pyarrow raises on a file that is not whole: a flipped byte may also lie in a name."""
+
 
 def to_bytes(table: pa.Table) -> bytes:
     """zstd; dictionaries for strings only and byte-stream-split for floats: a third of the default's size (design, section 6)."""
@@ -84,14 +87,14 @@ def read_frame(path: Path, made_by: str, schema: pa.Schema | None = None) -> pl.
         # Not `pq.read_table`: that one makes a column of every folder of the path that is called `a=b`.
         with pq.ParquetFile(path) as file:
             table = file.read()
-    except (OSError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         raise _damaged(path, made_by, error) from None
     schema = schema or TABLES.get(identity(table.schema)[0] or "")
     return as_frame(table if schema is None else migrate(table, schema, str(path)))
 
 
 def scan_frames(paths: Sequence[Path], made_by: str, schema: pa.Schema) -> pl.LazyFrame:
-    """The rows of many files of one table, read when they are wanted; those of an older version at once.
+    """The rows of many files of one table, read when they are wanted; those of an older version at once, and they come last.
 
     Raises:
         WorkspaceError: a file is missing or damaged.
@@ -101,7 +104,7 @@ def scan_frames(paths: Sequence[Path], made_by: str, schema: pa.Schema) -> pl.La
     for path in paths:
         try:
             found = pq.read_schema(path)
-        except (OSError, pa.ArrowException) as error:
+        except _DAMAGE as error:
             raise _damaged(path, made_by, error) from None
         # Not with check_metadata: that also compares what Parquet calls the items of lists.
         if found.equals(schema) and found.metadata == schema.metadata:
@@ -122,7 +125,7 @@ def damage_found_late(where: Path | str) -> Iterator[None]:
     """
     try:
         yield
-    except pl.exceptions.ComputeError as error:
+    except (pl.exceptions.ComputeError, pl.exceptions.PanicException) as error:
         raise WorkspaceError(f"{where}: a table of labels is damaged ({type(error).__name__}); `fauscan verify` says which") from None
 
 

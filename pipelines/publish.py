@@ -91,7 +91,7 @@ def failures(workspace: Workspace) -> pa.Table:
 
 
 def scan_labels(workspace: Workspace) -> pl.LazyFrame:
-    """All label rows, in the order of the files; none when nothing was labelled."""
+    """All label rows, in the order of `parquet.scan_frames`; none when nothing was labelled."""
     return scan_frames(sorted(workspace.labels.glob("*.parquet")), "fauscan label", LABELS)
 
 

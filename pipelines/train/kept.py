@@ -51,7 +51,7 @@ def adopt_trunk(net: FauForensics | ReferenceFauForensics, workspace: Workspace,
     trunk = load_trunk(workspace.embedding_weights(), workspace.params.fau.embedding_input_px)
     if given and trunk_digest(net.fau_encoder) != trunk_digest(trunk):
         raise ParamsError(
-            f"--init-fau or --init holds another FAU encoder than {workspace.embedding_weights()}, whose features the workspace keeps; "
+            f"--init-fau or --init-from holds another FAU encoder than {workspace.embedding_weights()}, whose features are kept; "
             "leave it out, or set fau_features: false"
         )
     net.fau_encoder.backbone.load_state_dict(trunk.backbone.state_dict())

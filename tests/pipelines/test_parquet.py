@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -103,3 +105,23 @@ def test_damage_that_shows_late_is_one_line(tmp_path: Path) -> None:
         damage_found_late("data/labels"),
     ):
         found.collect()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_flipped_in_a_table_is_one_line_or_nothing(tmp_path: Path, seed: int) -> None:
+    draw, path = random.Random(seed), tmp_path / "a.parquet"
+    table = bytearray(to_bytes(pa.concat_tables([rows(LABELS)] * 200)))
+    for _ in range(draw.choice((1, 5, 100))):
+        table[draw.randrange(4, len(table))] = draw.randrange(256)
+    path.write_bytes(table)
+    sums = pl.col("frame_index").n_unique(), pl.col("p_total").cast(pl.Float32).max(), pl.col("label").cast(pl.String).first()
+    with contextlib.suppress(WorkspaceError, SchemaError), damage_found_late("labels"):
+        scan_frames([path], "fauscan label", LABELS).group_by("content_id").agg(*sums).collect(engine="streaming")
+
+
+@pytest.mark.parametrize("read", [read_frame, lambda path, by, schema: scan_frames([path], by, schema)])
+def test_a_name_that_is_no_text_is_damage(tmp_path: Path, read: Callable[..., object]) -> None:
+    path, whole = tmp_path / "a.parquet", to_bytes(rows(LABELS))
+    path.write_bytes(whole.replace(b"n_windows", b"n_w\xffndows"))
+    with pytest.raises(WorkspaceError, match=r"a\.parquet: missing or damaged"):
+        read(path, "fauscan label", LABELS)

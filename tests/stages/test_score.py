@@ -12,9 +12,9 @@ import torch
 from fauforensics import build, save_checkpoint
 from fauforensics.checkpoint_info import Calibration
 from schemas.au import AU_NAMES
-from schemas.errors import DeviceError
+from schemas.errors import CheckpointError, DeviceError
 from schemas.params import ScoreParams
-from schemas.tables import AUDIO, FACES, FAU
+from schemas.tables import AUDIO, FACES, FAU, FAU_FEATURES
 from stages.contract import as_frame, table_from_columns
 from stages.score import Score
 
@@ -173,3 +173,24 @@ def test_cuda_agrees_with_the_cpu(weights: Path) -> None:
     stage = Score(ScoreParams(device="cuda", precision="float32"), weights, "mesh")
     for ours, theirs in zip(as_frame(stage(*inputs).rows).to_dicts(), score(weights, *inputs), strict=True):
         assert ours["logit_visual"] == (None if theirs["logit_visual"] is None else pytest.approx(theirs["logit_visual"], abs=1e-2))
+
+
+def test_a_network_that_reads_features_scores_with_them_and_not_without(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, path, heads = build("lite", num_features=6), tmp_path / "more.safetensors", ("total", "audio", "visual")
+    for head in (net.total_head, net.audio_head, net.visual_head):
+        torch.nn.init.normal_(head.weight)
+    flat = Calibration(dict.fromkeys(heads, 1.0), dict.fromkeys(heads, 0.0), 0.7, 0.5)
+    save_checkpoint(path, net, "mesh", "0" * 32, flat, "pyfeat-multitask")
+    inputs = (*faces("a", [t for t in range(40) if t != 7]), audio("a", 40))
+    ticks = [t for t in range(40) if t not in {7, 12}]  # one without a face, one whose features are missing
+
+    def kept(seed: int) -> pa.Table:
+        values = np.random.default_rng(seed).normal(size=(len(ticks), 6)).astype(np.float32)
+        columns = {"content_id": ["a"] * len(ticks), "track": [0] * len(ticks), "tick": ticks, "features": values.tolist()}
+        return table_from_columns(columns, FAU_FEATURES)
+
+    answers = [[row["logit_visual"] for row in score(path, *inputs, kept(seed)) if row["track"] == 0] for seed in (0, 0, 1)]
+    assert np.isfinite(answers[0]).all() and answers[0] == answers[1] and answers[0] != answers[2]
+    with pytest.raises(CheckpointError, match="reads 6 features of a frozen network a tick, but fau_features has 0"):
+        score(path, *inputs)
